@@ -1,0 +1,292 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * In what two sources differ: by what they know of each other, else by
+ * reading both.
+ *
+ * Threads: herd_source_diff starts its own and joins them before it returns.
+ * They share the list of pieces, which does not change, and take the next one
+ * by an atomic counter; each collects what it finds by itself.
+ */
+#include "acquire/source_impl.h"
+
+#include <string.h>
+
+#define UNIT 4096u
+/* Both buffers fit in the second-level cache, and a read is worth its call. */
+#define CHUNK (256u << 10)
+#define THREADS_MAX 64u
+
+struct compare {
+	struct herd_source *a, *b;
+	const struct herd_extents *pieces;	/* none longer than CHUNK */
+	atomic_size_t next;
+	atomic_bool stop;
+};
+
+struct worker {
+	struct compare *job;
+	pthread_t thread;
+	bool started;
+	uint8_t *buf;			/* owned; 2 * CHUNK */
+	struct herd_extents found;
+	uint64_t compared;
+	struct herd_diag diag;
+	int err;
+};
+
+/* ---- which ranges to read ---- */
+
+static int all_data(struct herd_source *s, struct herd_extents *ret,
+		    struct herd_diag *diag)
+{
+	if (s->ops->data_extents)
+		return s->ops->data_extents(s, ret, diag);
+	ret->n = 0;
+	return herd_extents_add(ret, 0, s->size);
+}
+
+/* Appends what a and b, both normalised, have in common. */
+static int intersect(const struct herd_extents *a, const struct herd_extents *b,
+		     struct herd_extents *ret)
+{
+	size_t i = 0, j = 0;
+	int err = 0;
+
+	while (i < a->n && j < b->n && !err) {
+		uint64_t a_end = a->v[i].start + a->v[i].len;
+		uint64_t b_end = b->v[j].start + b->v[j].len;
+		uint64_t from = a->v[i].start > b->v[j].start ?
+					a->v[i].start : b->v[j].start;
+		uint64_t to = a_end < b_end ? a_end : b_end;
+
+		if (from < to)
+			err = herd_extents_add(ret, from, to - from);
+		if (a_end < b_end)
+			i++;
+		else
+			j++;
+	}
+	return err;
+}
+
+/* Cuts [start, start+len) into pieces that end where units do. */
+static int cut(uint64_t start, uint64_t len, struct herd_extents *ret)
+{
+	while (len) {
+		uint64_t room = CHUNK - start % CHUNK;
+		uint64_t part = len < room ? len : room;
+
+		/* not herd_extents_add, which would merge them again */
+		if (ret->n == ret->cap) {
+			size_t cap = ret->cap ? ret->cap * 2 : 64;
+			struct herd_extent *v = reallocarray(ret->v, cap,
+							     sizeof(*v));
+			if (!v)
+				return -ENOMEM;
+			ret->v = v;
+			ret->cap = cap;
+		}
+		ret->v[ret->n++] = (struct herd_extent){ start, part };
+		start += part;
+		len -= part;
+	}
+	return 0;
+}
+
+/* The pieces of `within` in which at least one of the two holds data. */
+static int find_pieces(struct herd_source *a, struct herd_source *b,
+		       const struct herd_extents *within,
+		       struct herd_extents *ret, struct herd_diag *diag)
+{
+	CLEANUP_EXTENTS struct herd_extents data = { 0 };
+	CLEANUP_EXTENTS struct herd_extents data_b = { 0 };
+	CLEANUP_EXTENTS struct herd_extents todo = { 0 };
+	int err = all_data(a, &data, diag) ?: all_data(b, &data_b, diag);
+
+	for (size_t i = 0; !err && i < data_b.n; i++)
+		err = herd_extents_add(&data, data_b.v[i].start,
+				       data_b.v[i].len);
+	if (err)
+		return err;
+	herd_extents_normalise(&data);
+	err = intersect(&data, within, &todo);
+	for (size_t i = 0; !err && i < todo.n; i++)
+		err = cut(todo.v[i].start, todo.v[i].len, ret);
+	return err;
+}
+
+/* ---- reading and comparing ---- */
+
+static int compare_piece(struct worker *w, uint64_t start, size_t len)
+{
+	const uint8_t *a = w->buf, *b = w->buf + CHUNK;
+	struct compare *job = w->job;
+	int err = herd_source_read(job->a, w->buf, len, start, &w->diag) ?:
+		  herd_source_read(job->b, w->buf + CHUNK, len, start,
+				   &w->diag);
+	if (err)
+		return err;
+	w->compared += len;
+	if (!memcmp(a, b, len))
+		return 0;
+	for (size_t pos = 0; pos < len && !err;) {
+		size_t room = UNIT - (start + pos) % UNIT;
+		size_t part = len - pos < room ? len - pos : room;
+
+		if (memcmp(a + pos, b + pos, part))
+			err = herd_extents_add(&w->found, start + pos, part);
+		pos += part;
+	}
+	return err;
+}
+
+static void *worker_main(void *arg)
+{
+	struct worker *w = arg;
+	struct compare *job = w->job;
+
+	while (!w->err && !atomic_load_explicit(&job->stop,
+						memory_order_relaxed)) {
+		size_t i = atomic_fetch_add_explicit(&job->next, 1,
+						     memory_order_relaxed);
+		if (i >= job->pieces->n)
+			break;
+		w->err = compare_piece(w, job->pieces->v[i].start,
+				       (size_t)job->pieces->v[i].len);
+	}
+	if (w->err)
+		atomic_store(&job->stop, true);
+	return NULL;
+}
+
+/* Runs the workers, this thread being the first of them. */
+static void run_workers(struct compare *job, struct worker *workers, unsigned n)
+{
+	for (unsigned i = 0; i < n; i++) {
+		workers[i].job = job;
+		herd_diag_clear(&workers[i].diag);
+		workers[i].buf = malloc(2 * (size_t)CHUNK);
+		if (!workers[i].buf) {
+			workers[i].err = -ENOMEM;
+			atomic_store(&job->stop, true);
+		} else if (i) {
+			workers[i].started = !pthread_create(&workers[i].thread,
+							     NULL, worker_main,
+							     &workers[i]);
+		}
+	}
+	worker_main(&workers[0]);
+	for (unsigned i = 1; i < n; i++)
+		if (workers[i].started)
+			pthread_join(workers[i].thread, NULL);
+}
+
+static int compare_pieces(struct herd_source *a, struct herd_source *b,
+			  const struct herd_extents *pieces, unsigned threads,
+			  struct herd_extents *ret, uint64_t *compared,
+			  struct herd_diag *diag)
+{
+	struct compare job = { .a = a, .b = b, .pieces = pieces };
+	unsigned n = threads < 1 ? 1 : threads > THREADS_MAX ? THREADS_MAX :
+							       threads;
+	CLEANUP_FREE struct worker *workers = calloc(n, sizeof(*workers));
+	int err = 0;
+
+	if (!workers)
+		return -ENOMEM;
+	run_workers(&job, workers, n);
+	for (unsigned i = 0; i < n; i++) {
+		struct worker *w = &workers[i];
+
+		if (w->err && !err) {
+			err = w->err;
+			if (diag && w->diag.message[0] && !diag->message[0])
+				*diag = w->diag;
+		}
+		for (size_t k = 0; !err && k < w->found.n; k++)
+			err = herd_extents_add(ret, w->found.v[k].start,
+					       w->found.v[k].len);
+		*compared += w->compared;
+		herd_extents_deinit(&w->found);
+		free(w->buf);
+	}
+	return err;
+}
+
+static int diff_by_content(struct herd_source *a, struct herd_source *b,
+			   const struct herd_extents *within, unsigned threads,
+			   struct herd_extents *ret, uint64_t *compared,
+			   struct herd_diag *diag)
+{
+	uint64_t shorter = a->size < b->size ? a->size : b->size;
+	uint64_t longer = a->size < b->size ? b->size : a->size;
+	CLEANUP_EXTENTS struct herd_extents common = { 0 };
+	CLEANUP_EXTENTS struct herd_extents tail = { 0 };
+	CLEANUP_EXTENTS struct herd_extents pieces = { 0 };
+	int err = herd_extents_window(within, 0, shorter, &common) ?:
+		  herd_extents_window(within, shorter, longer - shorter, &tail) ?:
+		  find_pieces(a, b, &common, &pieces, diag);
+
+	if (!err)
+		err = compare_pieces(a, b, &pieces, threads, ret, compared,
+				     diag);
+	for (size_t i = 0; !err && i < tail.n; i++)
+		err = herd_extents_add(ret, shorter + tail.v[i].start,
+				       tail.v[i].len);
+	return err;
+}
+
+int herd_source_compare(struct herd_source *s, struct herd_source *other,
+			const struct herd_extents *within, unsigned threads,
+			struct herd_extents *ret, struct herd_diag *diag)
+{
+	CLEANUP_EXTENTS struct herd_extents found = { 0 };
+	uint64_t compared = 0;
+	int err = diff_by_content(s, other, within, threads, &found, &compared,
+				  diag);
+
+	if (err)
+		return err;
+	herd_extents_normalise(&found);
+	herd_extents_deinit(ret);
+	*ret = found;
+	found = (struct herd_extents){ 0 };
+	return 0;
+}
+
+int herd_source_diff(struct herd_source *s, struct herd_source *other,
+		     const struct herd_extents *within, unsigned threads,
+		     struct herd_extents *ret, uint64_t *ret_compared,
+		     struct herd_diag *diag)
+{
+	CLEANUP_EXTENTS struct herd_extents all = { 0 };
+	CLEANUP_EXTENTS struct herd_extents changed = { 0 };
+	CLEANUP_EXTENTS struct herd_extents found = { 0 };
+	uint64_t compared = 0;
+	int err = within ? 0 : herd_extents_add(&all, 0, UINT64_MAX);
+
+	if (err)
+		return err;
+	if (!within)
+		within = &all;
+	if (s == other)
+		err = 0;
+	else
+		err = s->ops->changed_extents ?
+			      s->ops->changed_extents(s, other, &changed, diag) :
+			      -EOPNOTSUPP;
+	if (!err)
+		err = intersect(&changed, within, &found);
+	else if (err == -EOPNOTSUPP)
+		err = diff_by_content(s, other, within, threads, &found,
+				      &compared, diag);
+	if (err)
+		return err;
+	herd_extents_normalise(&found);
+	herd_extents_deinit(ret);
+	*ret = found;
+	found = (struct herd_extents){ 0 };
+	if (ret_compared)
+		*ret_compared = compared;
+	return 0;
+}
