@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Applies the verdict to a whole instance: reads the herd's statistics out of
+ * the store and gives the list of paths where the instance is not simply like
+ * its herd. The work grows with the instance's difference, not with its size.
+ *
+ * Threads: a herd_herd is immutable once made and may be shared; each call
+ * takes the caller's own read transaction (of the same snapshot).
+ */
+#ifndef HERD_JUDGE_H
+#define HERD_JUDGE_H
+
+#include "index/store.h"
+
+/* What is the same for every member of a group: worked out once. */
+struct herd_herd;
+int herd_herd_make(struct herd_txn *t, const struct herd_group *g,
+		   struct herd_herd **ret, struct herd_diag *diag);
+void herd_herd_destroy(struct herd_herd *h);
+const struct herd_group *herd_herd_group(const struct herd_herd *h);
+
+struct herd_finding {
+	uint32_t path;
+	struct herd_verdict verdict;
+	bool own_absent, herd_absent;
+	uint32_t herd_holder;	/* an instance that has the herd's variant (one
+				   whose image is likely there: the lowest
+				   id); 0 when herd_absent */
+};
+
+/* Every finding but HERD_CLASS_SAME, sorted by path id. *ret malloced. */
+int herd_judge_instance(struct herd_txn *t, const struct herd_herd *h,
+			uint32_t instance, struct herd_finding **ret,
+			size_t *ret_n, struct herd_diag *diag);
+/* One path, also when it is the same. -ENOENT: nobody has it. */
+int herd_judge_path(struct herd_txn *t, const struct herd_herd *h,
+		    uint32_t instance, uint32_t path, struct herd_finding *ret,
+		    struct herd_diag *diag);
+
+#endif

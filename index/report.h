@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What is said about an instance, as files: the same bytes in the mount and
+ * from the command line. Everything is appended to a buffer that the caller
+ * owns; nothing depends on the clock or the locale, so that two runs over one
+ * snapshot give equal bytes.
+ *
+ * Threads: none of its own; each call uses the caller's read transaction.
+ */
+#ifndef HERD_REPORT_H
+#define HERD_REPORT_H
+
+#include "index/judge.h"
+
+/* All borrowed. findings: as herd_judge_instance gave them, by path id. */
+struct herd_report {
+	struct herd_txn *txn;
+	const struct herd_herd *herd;
+	const struct herd_instance *instance;
+	const struct herd_finding *findings;
+	size_t n_findings;
+};
+
+/* report.txt: for people. Names that could upset a terminal are escaped. */
+int herd_report_text(const struct herd_report *r, struct herd_buf *out,
+		     struct herd_diag *diag);
+/* report.json: the same for programs. */
+int herd_report_json(const struct herd_report *r, struct herd_buf *out,
+		     struct herd_diag *diag);
+/*
+ * MANIFEST.sha256, for `sha256sum -c` in the instance's directory: every
+ * regular file below deviant/disk whose SHA-256 is known. Where no plain
+ * digest of a file is known, report.txt says so.
+ */
+int herd_report_manifest(const struct herd_report *r, struct herd_buf *out,
+			 struct herd_diag *diag);
+/* bodyfile, as mactime reads it: what deviates and what is volatile. */
+int herd_report_bodyfile(const struct herd_report *r, struct herd_buf *out,
+			 struct herd_diag *diag);
+
+/* Of a group. Nobody is judged for these: they are cheap. */
+int herd_report_herd_json(struct herd_txn *t, const struct herd_group *g,
+			  struct herd_buf *out, struct herd_diag *diag);
+int herd_report_readme(struct herd_txn *t, const struct herd_group *g,
+		       struct herd_buf *out, struct herd_diag *diag);
+
+/* ---- parts, for the tools ---- */
+
+/* A finding with its name, ready to be put in order and shown. */
+struct herd_report_line {
+	const struct herd_finding *finding;
+	size_t name, name_len;	/* in herd_report_lines.names */
+	uint32_t parent;	/* path id of the directory */
+	size_t below;		/* findings that this line stands for too */
+	bool folded;		/* another line stands for this one */
+};
+struct herd_report_lines {
+	struct herd_report_line *v;
+	size_t n;
+	struct herd_buf names;	/* full paths without the leading '/' */
+};
+void herd_report_lines_deinit(struct herd_report_lines *l);
+/*
+ * By rank (highest first), then path. fold: what came or went as a whole
+ * directory becomes one line, unless something below ranks higher.
+ */
+int herd_report_lines_make(const struct herd_report *r, bool fold,
+			   struct herd_report_lines *ret,
+			   struct herd_diag *diag);
+static inline const char *herd_report_line_name(const struct herd_report_lines *l,
+						const struct herd_report_line *i)
+{
+	return (const char *)l->names.data + i->name;
+}
+
+/* Names of the group's instances, by id. */
+struct herd_report_names {
+	struct herd_report_name {
+		uint32_t id;
+		char *name;
+	} *v;
+	size_t n, cap;
+};
+void herd_report_names_deinit(struct herd_report_names *n);
+int herd_report_names_make(struct herd_txn *t, uint32_t group,
+			   struct herd_report_names *ret);
+/* "?" for one that is not there. */
+const char *herd_report_name_of(const struct herd_report_names *n, uint32_t id);
+
+/* UTF-8 as it is; control and direction characters, '\' and bytes that are
+   not UTF-8 as \xHH. */
+void herd_report_escape(struct herd_buf *out, const void *bytes, size_t len);
+/* "-rwsr-xr-x", as ls(1) writes it. Returns buf. */
+char *herd_report_mode(uint32_t mode, char buf[11]);
+/* "regular file", "directory", … */
+const char *herd_report_type(uint32_t mode);
+/* "2026-01-31T12:00:00.000000001Z" (no fraction where it is 0), "-" for an
+   unknown one. Returns buf. */
+#define HERD_REPORT_TIME_MAX 64
+char *herd_report_time(const struct herd_time *time,
+		       char buf[HERD_REPORT_TIME_MAX]);
+
+/* As members of an object that is open: what of a finding, of an entry. */
+struct herd_json;
+void herd_report_json_verdict(struct herd_json *j,
+			      const struct herd_finding *f,
+			      const struct herd_report_names *names);
+void herd_report_json_entry(struct herd_json *j, const struct herd_entry *e);
+void herd_report_json_reasons(struct herd_json *j, const char *key,
+			      unsigned reasons);
+/* The images as an array; state[i] (may be NULL) is put beside image i. */
+void herd_report_json_images(struct herd_json *j, const char *key,
+			     const struct herd_image *images, size_t n,
+			     const char *const *states);
+const char *herd_report_role(enum herd_role role);
+
+#endif

@@ -1,0 +1,346 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * report.json and herd.json, and the objects that the commands' --json share
+ * with them. Names of any bytes: see herd_json_bytes.
+ *
+ * Threads: as index/report.h says.
+ */
+#include "index/report.h"
+
+#include "index/json.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+/* Grows when a field changes its meaning or goes; new fields do not count. */
+#define REPORT_VERSION 1
+
+/* ---- parts ---- */
+
+void herd_report_json_reasons(struct herd_json *j, const char *key,
+			      unsigned reasons)
+{
+	herd_json_array(j, key);
+	for (unsigned bit = 1; bit && bit <= reasons; bit <<= 1)
+		if ((reasons & bit) && herd_reason_name(bit))
+			herd_json_string(j, NULL, herd_reason_name(bit));
+	herd_json_end(j);
+}
+
+void herd_report_json_verdict(struct herd_json *j, const struct herd_finding *f,
+			      const struct herd_report_names *names)
+{
+	const struct herd_verdict *v = &f->verdict;
+
+	herd_json_string(j, "class", herd_class_name(v->class));
+	herd_json_uint(j, "rank", v->rank);
+	herd_report_json_reasons(j, "reasons", v->reasons);
+	herd_json_uint(j, "count", v->count);
+	herd_json_uint(j, "members", v->members);
+	herd_json_uint(j, "variants", v->variants);
+	herd_json_bool(j, "absent", f->own_absent);
+	herd_json_object(j, "herd");
+	herd_json_uint(j, "count", v->herd_count);
+	herd_json_bool(j, "absent", f->herd_absent);
+	if (f->herd_holder)
+		herd_json_string(j, "instance",
+				 herd_report_name_of(names, f->herd_holder));
+	herd_json_end(j);
+	if (v->has_baseline)
+		herd_report_json_reasons(j, "baseline_reasons",
+					 v->baseline_reasons);
+}
+
+static void json_time(struct herd_json *j, const char *key,
+		      const struct herd_time *t)
+{
+	char text[HERD_REPORT_TIME_MAX];
+
+	if (!t->sec && !t->nsec)
+		herd_json_null(j, key);
+	else
+		herd_json_string(j, key, herd_report_time(t, text));
+}
+
+static void json_xattrs(struct herd_json *j, const struct herd_entry *e)
+{
+	const char *name;
+	const void *value;
+	size_t name_len, len;
+
+	herd_json_array(j, "xattrs");
+	for (size_t i = 0;
+	     herd_entry_xattr(e, i, &name, &name_len, &value, &len); i++) {
+		herd_json_object(j, NULL);
+		herd_json_bytes(j, "name", name, name_len);
+		herd_json_hex(j, "value_hex", value, len);
+		herd_json_end(j);
+	}
+	herd_json_end(j);
+}
+
+static void json_content(struct herd_json *j, const struct herd_entry *e)
+{
+	char text[48];
+
+	if (S_ISLNK(e->mode) && e->bytes)
+		herd_json_bytes(j, "target", e->bytes, e->n_bytes);
+	else if (e->digest_kind == HERD_DIGEST_SHA256)
+		herd_json_hex(j, "sha256", e->digest, sizeof(e->digest));
+	else if (e->digest_kind == HERD_DIGEST_SPARSE)
+		herd_json_hex(j, "sparse_digest", e->digest, sizeof(e->digest));
+	else if (e->digest_kind == HERD_DIGEST_UNREADABLE)
+		herd_json_bool(j, "unreadable", true);
+	if (S_ISCHR(e->mode) || S_ISBLK(e->mode)) {
+		snprintf(text, sizeof(text), "%u:%u", e->rdev_major,
+			 e->rdev_minor);
+		herd_json_string(j, "device", text);
+	}
+}
+
+void herd_report_json_entry(struct herd_json *j, const struct herd_entry *e)
+{
+	char text[48];
+
+	herd_json_string(j, "type", herd_report_type(e->mode));
+	snprintf(text, sizeof(text), "%04o", e->mode & 07777);
+	herd_json_string(j, "mode", text);
+	herd_json_uint(j, "uid", e->uid);
+	herd_json_uint(j, "gid", e->gid);
+	herd_json_uint(j, "size", e->size);
+	json_content(j, e);
+	json_time(j, "modified", &e->mtime);
+	json_time(j, "changed", &e->ctime);
+	json_time(j, "accessed", &e->atime);
+	json_time(j, "born", &e->btime);
+	herd_json_uint(j, "volume", e->volume);
+	herd_json_uint(j, "inode", e->ino);
+	herd_json_uint(j, "links", e->nlink);
+	if (e->n_xattrs)
+		json_xattrs(j, e);
+	if (e->problem)
+		herd_json_bytes(j, "problem", e->problem, e->n_problem);
+}
+
+static void json_image(struct herd_json *j, const struct herd_image *img,
+		       const char *state)
+{
+	herd_json_object(j, NULL);
+	herd_json_string(j, "format", img->format ? img->format : "");
+	herd_json_uint(j, "size", img->size);
+	if (state)
+		herd_json_string(j, "state", state);
+	herd_json_array(j, "files");
+	for (size_t i = 0; i < img->n_files; i++) {
+		const struct herd_image_file *f = &img->files[i];
+		struct herd_time mtime = { f->mtime_sec, f->mtime_nsec };
+
+		herd_json_object(j, NULL);
+		herd_json_bytes(j, "path", f->path, strlen(f->path));
+		herd_json_uint(j, "size", f->size);
+		json_time(j, "modified", &mtime);
+		herd_json_hex(j, "ends_sha256", f->ends, sizeof(f->ends));
+		herd_json_end(j);
+	}
+	herd_json_end(j);
+	herd_json_end(j);
+}
+
+void herd_report_json_images(struct herd_json *j, const char *key,
+			     const struct herd_image *images, size_t n,
+			     const char *const *states)
+{
+	herd_json_array(j, key);
+	for (size_t i = 0; i < n; i++)
+		json_image(j, &images[i], states ? states[i] : NULL);
+	herd_json_end(j);
+}
+
+static void json_volumes(struct herd_json *j, const struct herd_instance *i)
+{
+	herd_json_array(j, "volumes");
+	for (size_t n = 0; n < i->n_volumes; n++) {
+		const struct herd_stored_volume *v = &i->volumes[n];
+
+		herd_json_object(j, NULL);
+		herd_json_uint(j, "disk", v->disk);
+		herd_json_uint(j, "partition", v->partition);
+		herd_json_uint(j, "start", v->start);
+		herd_json_uint(j, "length", v->len);
+		herd_json_bytes(j, "fs", v->fs, strlen(v->fs));
+		herd_json_bytes(j, "uuid", v->uuid, strlen(v->uuid));
+		herd_json_bytes(j, "label", v->label, strlen(v->label));
+		herd_json_bytes(j, "mount", v->mount, strlen(v->mount));
+		herd_json_uint(j, "entries", v->entries);
+		if (v->note && v->note[0])
+			herd_json_bytes(j, "note", v->note, strlen(v->note));
+		herd_json_end(j);
+	}
+	herd_json_end(j);
+}
+
+static void json_group(struct herd_json *j, const struct herd_group *g,
+		       const struct herd_report_names *names)
+{
+	herd_json_string(j, "group", g->name);
+	herd_json_uint(j, "members", g->members);
+	if (g->baseline)
+		herd_json_string(j, "baseline",
+				 herd_report_name_of(names, g->baseline));
+	else
+		herd_json_null(j, "baseline");
+}
+
+/* ---- report.json ---- */
+
+static void json_work(struct herd_json *j, const struct herd_instance *i)
+{
+	char text[HERD_REPORT_TIME_MAX];
+	struct herd_time attached = { .sec = (int64_t)i->attached };
+
+	herd_json_string(j, "instance", i->name);
+	herd_json_string(j, "role", herd_report_role(i->role));
+	herd_json_string(j, "attached", herd_report_time(&attached, text));
+	herd_json_object(j, "read");
+	herd_json_uint(j, "entries", i->entries);
+	herd_json_uint(j, "files", i->files);
+	herd_json_uint(j, "bytes", i->bytes);
+	herd_json_uint(j, "hashed_files", i->hashed_files);
+	herd_json_uint(j, "hashed_bytes", i->hashed_bytes);
+	herd_json_uint(j, "inherited_files", i->inherited_files);
+	herd_json_uint(j, "inherited_bytes", i->inherited_bytes);
+	herd_json_uint(j, "problems", i->problems);
+	herd_json_end(j);
+}
+
+static int json_problem(void *arg, const char *path, size_t path_len,
+			const char *text, size_t text_len)
+{
+	struct herd_json *j = arg;
+
+	herd_json_object(j, NULL);
+	herd_json_bytes(j, "path", path, path_len);
+	herd_json_bytes(j, "text", text, text_len);
+	herd_json_end(j);
+	return 0;
+}
+
+static void json_counts(struct herd_json *j, const struct herd_report *r)
+{
+	size_t counts[HERD_CLASS_MAX] = { 0 };
+
+	for (size_t i = 0; i < r->n_findings; i++)
+		counts[r->findings[i].verdict.class]++;
+	herd_json_object(j, "counts");
+	for (int c = HERD_CLASS_DEVIANT; c < HERD_CLASS_MAX; c++)
+		herd_json_uint(j, herd_class_name((enum herd_class)c),
+			       counts[c]);
+	herd_json_end(j);
+}
+
+static int json_finding(struct herd_json *j, const struct herd_report *r,
+			const struct herd_report_lines *lines,
+			const struct herd_report_line *line,
+			const struct herd_report_names *names)
+{
+	const struct herd_finding *f = line->finding;
+	struct herd_entry e;
+	int err = 0;
+
+	herd_json_object(j, NULL);
+	herd_json_bytes(j, "path", herd_report_line_name(lines, line),
+			line->name_len);
+	herd_report_json_verdict(j, f, names);
+	if (!f->own_absent) {
+		err = herd_entry_get(r->txn, r->instance->id,
+				     herd_herd_group(r->herd)->reference,
+				     f->path, &e);
+		if (!err) {
+			herd_json_object(j, "entry");
+			herd_report_json_entry(j, &e);
+			herd_json_end(j);
+		}
+	}
+	herd_json_end(j);
+	return err;
+}
+
+int herd_report_json(const struct herd_report *r, struct herd_buf *out,
+		     struct herd_diag *diag)
+{
+	CLEANUP(herd_report_lines_deinit) struct herd_report_lines lines = { 0 };
+	CLEANUP(herd_report_names_deinit) struct herd_report_names names = { 0 };
+	const struct herd_instance *instance = r->instance;
+	struct herd_json j;
+	int err = herd_report_lines_make(r, false, &lines, diag);
+
+	if (!err)
+		err = herd_report_names_make(r->txn, instance->group, &names);
+	if (err)
+		return herd_diag_set(diag, err, instance->name, HERD_NO_OFFSET,
+				     "report.json: %s", strerror(-err));
+	herd_json_begin(&j, out, 2);
+	herd_json_object(&j, NULL);
+	herd_json_string(&j, "format", "herdfs report");
+	herd_json_uint(&j, "version", REPORT_VERSION);
+	json_group(&j, herd_herd_group(r->herd), &names);
+	json_work(&j, instance);
+	herd_report_json_images(&j, "images", instance->disks,
+				instance->n_disks, NULL);
+	json_volumes(&j, instance);
+	herd_json_array(&j, "problems");
+	err = herd_problem_each(r->txn, instance->id, json_problem, &j);
+	herd_json_end(&j);
+	json_counts(&j, r);
+	herd_json_array(&j, "findings");
+	for (size_t i = 0; i < lines.n && !err; i++)
+		err = json_finding(&j, r, &lines, &lines.v[i], &names);
+	herd_json_end(&j);
+	herd_json_end(&j);
+	int end = herd_json_finish(&j);
+
+	err = err ? err : end;
+	return !err ? 0 : herd_diag_set(diag, err, instance->name,
+					HERD_NO_OFFSET, "report.json: %s",
+					strerror(-err));
+}
+
+/* ---- herd.json ---- */
+
+static int json_instance(void *arg, const struct herd_instance *i)
+{
+	struct herd_json *j = arg;
+
+	herd_json_object(j, NULL);
+	json_work(j, i);
+	herd_report_json_images(j, "images", i->disks, i->n_disks, NULL);
+	json_volumes(j, i);
+	herd_json_end(j);
+	return 0;
+}
+
+int herd_report_herd_json(struct herd_txn *t, const struct herd_group *g,
+			  struct herd_buf *out, struct herd_diag *diag)
+{
+	CLEANUP(herd_report_names_deinit) struct herd_report_names names = { 0 };
+	struct herd_json j;
+	int end, err = herd_report_names_make(t, g->id, &names);
+
+	if (err)
+		return herd_diag_set(diag, err, g->name, HERD_NO_OFFSET,
+				     "herd.json: %s", strerror(-err));
+	herd_json_begin(&j, out, 2);
+	herd_json_object(&j, NULL);
+	herd_json_string(&j, "format", "herdfs herd");
+	herd_json_uint(&j, "version", REPORT_VERSION);
+	json_group(&j, g, &names);
+	herd_json_array(&j, "instances");
+	err = herd_instance_each(t, g->id, json_instance, &j);
+	herd_json_end(&j);
+	herd_json_end(&j);
+	end = herd_json_finish(&j);
+	err = err ? err : end;
+	return !err ? 0 : herd_diag_set(diag, err, g->name, HERD_NO_OFFSET,
+					"herd.json: %s", strerror(-err));
+}

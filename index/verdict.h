@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The verdict: given what every member of the herd has at one path, is this
+ * one's version deviant? Pure functions over values: no I/O, no store, no
+ * allocation. This is the seam at which judgement gets better.
+ */
+#ifndef HERD_VERDICT_H
+#define HERD_VERDICT_H
+
+#include "index/entry.h"
+
+/* What counts as "the same" at a path. Times, inode and place on disk do not. */
+struct herd_variant {
+	bool absent;		/* then all else is zero */
+	uint8_t digest_kind;	/* enum herd_digest_kind */
+	uint32_t mode, uid, gid;
+	uint32_t rdev_major, rdev_minor;
+	uint8_t digest[32];	/* content, or link target */
+	uint8_t xattrs[32];
+};
+
+void herd_variant_of(const struct herd_entry *e, struct herd_variant *ret);
+bool herd_variant_equal(const struct herd_variant *a,
+			const struct herd_variant *b);
+
+/* One variant and how many members have it. */
+struct herd_tally {
+	struct herd_variant variant;
+	uint32_t count;
+	uint32_t holder;	/* an instance that has it, or 0 */
+};
+
+enum herd_class {
+	HERD_CLASS_SAME,	/* the herd's variant */
+	HERD_CLASS_DEVIANT,
+	HERD_CLASS_VOLATILE,	/* the members have no common version here */
+	HERD_CLASS_DRIFT,	/* the herd's variant, but not the baseline's */
+	HERD_CLASS_MAX
+};
+
+/* How a variant differs from another: bits. */
+enum herd_reason {
+	HERD_REASON_ADDED = 1,	/* the other has no such path */
+	HERD_REASON_ABSENT = 2,	/* this one lacks it */
+	HERD_REASON_TYPE = 4,
+	HERD_REASON_CONTENT = 8,
+	HERD_REASON_TARGET = 16,
+	HERD_REASON_MODE = 32,	/* permission bits other than set-id */
+	HERD_REASON_SETID = 64,	/* set-uid or set-gid gained or lost */
+	HERD_REASON_OWNER = 128,	/* uid or gid */
+	HERD_REASON_XATTR = 256,
+	HERD_REASON_DEVICE = 512,	/* device number */
+	HERD_REASON_UNREADABLE = 1024,	/* cannot be compared */
+};
+
+unsigned herd_variant_differences(const struct herd_variant *own,
+				  const struct herd_variant *other);
+
+struct herd_verdict {
+	enum herd_class class;
+	uint8_t rank;		/* 0…100, 100 the most suspicious */
+	unsigned reasons;	/* against the herd's variant */
+	unsigned baseline_reasons;	/* against the baseline's; 0: equal or
+					   no baseline */
+	bool has_baseline;
+	uint32_t count;		/* members that share this variant, itself
+				   included */
+	uint32_t members;
+	uint32_t variants;	/* different ones at this path */
+	uint32_t herd_count;	/* members with the herd's variant */
+	size_t herd;		/* index of the herd's variant in tallies; their
+				   number: it is the baseline's, which no
+				   member has */
+};
+
+/*
+ * tallies: every variant that a member has here (absent is one), the
+ * reference's first, counts summing to members. Where own is not among them
+ * it is judged from outside (the baseline itself, which is no member).
+ * baseline may be NULL. docs/ARCHITECTURE.md says how rank comes about.
+ */
+void herd_judge(const struct herd_tally *tallies, size_t n, uint32_t members,
+		const struct herd_variant *own,
+		const struct herd_variant *baseline, struct herd_verdict *ret);
+
+/*
+ * The same over an abridged list, for paths with a thousand versions: what a
+ * single member has can be left out beyond the first two such (and the
+ * baseline's), for it is never the herd's. member: own is a member's, perhaps
+ * one left out.
+ */
+struct herd_stack {
+	const struct herd_tally *tallies;
+	size_t n;
+	uint32_t left_out;	/* variants that are not in tallies */
+	uint32_t members;
+	/* a path that one member alone has: how many others have a name of
+	   their own in the same folder for something of the same kind */
+	uint32_t alike;
+};
+void herd_judge_stack(const struct herd_stack *s, const struct herd_variant *own,
+		      bool member, const struct herd_variant *baseline,
+		      struct herd_verdict *ret);
+
+/* Whether that many have names of their own in a folder that one more is
+   nothing: names are volatile there. */
+bool herd_names_loose(uint32_t alike, uint32_t members, bool baseline);
+
+/* "content, owner" into buf; "" for none. Returns buf; 128 bytes are enough. */
+#define HERD_REASON_TEXT_MAX 128
+const char *herd_reason_text(unsigned reasons, char *buf, size_t size);
+/* The word for one bit, NULL for a bit that has none. */
+const char *herd_reason_name(unsigned bit);
+const char *herd_class_name(enum herd_class c);
+
+#endif
