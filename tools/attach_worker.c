@@ -1,0 +1,317 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Indexes one instance in a process of its own: finds out what the images
+ * are, starts what must run beside (qemu-nbd), opens the store, locks itself
+ * in, and only then opens the images and reads what is inside.
+ *
+ * Threads: one, until herd_attach starts its own.
+ */
+#include "tools/attach_worker.h"
+
+#include "acquire/base/cleanup.h"
+#include "acquire/confine.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+/* Disks of one instance: what they are, who serves them, the open ones. */
+struct disks {
+	struct herd_image *images;	/* borrowed when they are a record's */
+	struct herd_helper *helpers;	/* n of them, unused ones zero */
+	struct herd_source **sources;
+	size_t n;
+};
+
+struct worker {
+	const struct herd_job *job;
+	struct herd_worker_shared *shared;
+	struct herd_store *store;
+	struct disks own, reference;
+	struct herd_instance reference_record;
+	bool there;	/* an instance of that name is in the store */
+};
+
+static int disks_make(struct disks *d, size_t n)
+{
+	d->helpers = calloc(n, sizeof(*d->helpers));
+	d->sources = calloc(n, sizeof(*d->sources));
+	d->n = n;
+	return d->helpers && d->sources ? 0 : -ENOMEM;
+}
+
+static void touch(struct worker *w)
+{
+	atomic_fetch_add(&w->shared->progress.beat, 1);
+}
+
+static int probe(struct worker *w)
+{
+	const struct herd_job *job = w->job;
+	int err = disks_make(&w->own, job->n_disks);
+
+	w->own.images = calloc(job->n_disks, sizeof(*w->own.images));
+	if (!w->own.images)
+		err = -ENOMEM;
+	for (size_t i = 0; !err && i < job->n_disks; i++) {
+		err = herd_image_probe(job->disks[i], job->format,
+				       job->backing_dir, &w->own.images[i],
+				       &w->shared->diag);
+		if (err)
+			herd_diag_set(&w->shared->diag, err, job->disks[i],
+				      HERD_NO_OFFSET, "%s", strerror(-err));
+		touch(w);
+	}
+	return err;
+}
+
+static int start_helpers(struct worker *w, struct disks *d,
+			 struct herd_diag *diag)
+{
+	int err = 0;
+
+	for (size_t i = 0; !err && i < d->n; i++) {
+		if (herd_image_needs_helper(&d->images[i]))
+			err = herd_helper_start(&d->images[i], &d->helpers[i],
+						diag);
+		touch(w);
+	}
+	return err;
+}
+
+/* ---- the reference ---- */
+
+static void no_reference(struct worker *w, const struct herd_diag *diag,
+			 int err)
+{
+	herd_diag_format(diag, err, w->shared->no_reference,
+			 sizeof(w->shared->no_reference));
+	w->reference.n = 0;
+}
+
+/* Finds the record of the group's reference; that there is none is no error. */
+static int find_reference(struct worker *w, struct herd_txn *t)
+{
+	struct herd_instance own = { 0 };
+	struct herd_group group;
+	int err = herd_group_find(t, w->job->group, &group);
+
+	if (err == -ENOENT)
+		return 0;
+	if (err || !group.reference)
+		return err;
+	err = herd_instance_find(t, group.id, w->job->instance, &own);
+	w->there = !err && !own.detached;
+	herd_instance_deinit(&own);
+	if (err && err != -ENOENT)
+		return err;
+	err = herd_instance_get(t, group.reference, &w->reference_record);
+	if (err)
+		return err;
+	if (strcmp(w->reference_record.name, w->job->instance) != 0)
+		snprintf(w->shared->reference, sizeof(w->shared->reference),
+			 "%s", w->reference_record.name);
+	return 0;
+}
+
+/* Its images are only worth having when they are as they were. */
+static void prepare_reference(struct worker *w)
+{
+	struct herd_instance *r = &w->reference_record;
+	struct herd_diag diag = { .offset = HERD_NO_OFFSET };
+	int err = 0;
+
+	if (!r->id || w->there)
+		return;
+	for (size_t i = 0; !err && i < r->n_disks; i++) {
+		err = herd_image_verify(&r->disks[i], true, &diag);
+		touch(w);
+	}
+	if (!err)
+		err = disks_make(&w->reference, r->n_disks);
+	w->reference.images = r->disks;
+	if (!err)
+		err = start_helpers(w, &w->reference, &diag);
+	if (err)
+		no_reference(w, &diag, err);
+}
+
+/* ---- the store ---- */
+
+static int open_store(struct worker *w)
+{
+	struct herd_diag *diag = &w->shared->diag;
+	struct herd_txn *t = NULL;
+	int err = herd_store_open(w->job->store_dir,
+				  HERD_STORE_WRITE | HERD_STORE_CREATE,
+				  &w->store, diag);
+
+	if (!err)
+		err = herd_txn_begin(w->store, false, &t, diag);
+	if (!err) {
+		err = find_reference(w, t);
+		herd_txn_abort(t);
+	}
+	if (err)
+		w->shared->outcome = HERD_OUTCOME_NO_STORE;
+	return err;
+}
+
+/* ---- inside ---- */
+
+static size_t list_files(const struct disks *d, const char **list)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < d->n; i++)
+		for (size_t j = 0; j < d->images[i].n_files; j++, n++)
+			if (list)
+				list[n] = d->images[i].files[j].path;
+	return n;
+}
+
+static int lock_in(struct worker *w)
+{
+	const char *dir = herd_store_dir(w->store);
+	size_t n = list_files(&w->own, NULL) +
+		   list_files(&w->reference, NULL);
+	CLEANUP_FREE const char **files = calloc(n + 1, sizeof(*files));
+	struct herd_confinement c = {
+		.read_files = files, .n_read_files = n,
+		.write_dirs = &dir, .n_write_dirs = 1,
+		.connected_sockets = true,
+	};
+
+	if (!files)
+		return -ENOMEM;
+	n = list_files(&w->own, files);
+	list_files(&w->reference, files + n);
+	return herd_confine(&c, w->shared->missing, sizeof(w->shared->missing),
+			    &w->shared->diag);
+}
+
+static int open_disks(struct worker *w, struct disks *d,
+		      struct herd_diag *diag)
+{
+	int err = 0;
+
+	for (size_t i = 0; !err && i < d->n; i++) {
+		bool helped = herd_image_needs_helper(&d->images[i]);
+
+		err = herd_image_open(&d->images[i],
+				      helped ? &d->helpers[i] : NULL,
+				      &d->sources[i], diag);
+		atomic_fetch_add(&w->shared->disk_bytes, d->images[i].size);
+		touch(w);
+	}
+	return err;
+}
+
+static int note_problem(void *arg, const char *path, size_t path_len,
+			const char *text, size_t text_len)
+{
+	struct herd_worker_shared *shared = arg;
+	size_t i = 0;
+
+	while (i < HERD_WORKER_PROBLEMS && shared->problem[i][0])
+		i++;
+	if (i == HERD_WORKER_PROBLEMS)
+		return 1;
+	snprintf(shared->problem[i], sizeof(shared->problem[i]), "/%.*s: %.*s",
+		 path_len > 256 ? 256 : (int)path_len, path,
+		 text_len > 200 ? 200 : (int)text_len, text);
+	return 0;
+}
+
+static void report(struct worker *w, const struct herd_instance *record)
+{
+	struct herd_worker_shared *s = w->shared;
+	struct herd_txn *t;
+
+	s->entries = record->entries;
+	s->files = record->files;
+	s->bytes = record->bytes;
+	s->hashed_files = record->hashed_files;
+	s->hashed_bytes = record->hashed_bytes;
+	s->inherited_files = record->inherited_files;
+	s->inherited_bytes = record->inherited_bytes;
+	s->problems = record->problems;
+	if (!record->problems ||
+	    herd_txn_begin(w->store, false, &t, NULL))
+		return;
+	herd_problem_each(t, record->id, note_problem, s);
+	herd_txn_abort(t);
+}
+
+static int attach(struct worker *w)
+{
+	const struct herd_job *job = w->job;
+	struct herd_instance record = { 0 };
+	struct herd_diag diag = { .offset = HERD_NO_OFFSET };
+	struct herd_attach a = {
+		.group = job->group, .instance = job->instance,
+		.role = job->role, .images = w->own.images,
+		.disks = w->own.sources, .n_disks = w->own.n,
+		.threads = job->threads, .now = job->now,
+		.progress = &w->shared->progress,
+	};
+	int err = open_disks(w, &w->own, &w->shared->diag);
+
+	if (err)
+		return err;
+	err = open_disks(w, &w->reference, &diag);
+	if (err)
+		no_reference(w, &diag, err);
+	if (w->reference.n) {
+		a.reference_disks = w->reference.sources;
+		a.n_reference_disks = w->reference.n;
+	}
+	err = herd_attach(w->store, &a, &record, &w->shared->diag);
+	if (!err) {
+		report(w, &record);
+		w->shared->outcome = w->there ? HERD_OUTCOME_ALREADY :
+						HERD_OUTCOME_ATTACHED;
+	} else if (err == -ENOSPC) {
+		w->shared->outcome = HERD_OUTCOME_NO_STORE;
+	}
+	herd_instance_deinit(&record);
+	return err;
+}
+
+static int work(struct worker *w)
+{
+	int err = probe(w);
+
+	if (!err)
+		err = start_helpers(w, &w->own, &w->shared->diag);
+	if (!err)
+		err = open_store(w);
+	if (!err) {
+		prepare_reference(w);
+		err = lock_in(w);
+	}
+	return err ? err : attach(w);
+}
+
+_Noreturn void herd_worker_run(const struct herd_job *job,
+			       struct herd_worker_shared *shared, int done_fd)
+{
+	struct worker w = { .job = job, .shared = shared };
+	int err;
+
+	/* With the parent gone nobody is told how it ended: end as well. */
+	prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
+	shared->diag.offset = HERD_NO_OFFSET;
+	err = work(&w);
+	shared->err = err;
+	if (err && shared->outcome == HERD_OUTCOME_NONE)
+		shared->outcome = HERD_OUTCOME_FAILED;
+	herd_store_close(w.store);
+	if (write(done_fd, "", 1) != 1)
+		_exit(1);
+	/* No clean-up: the helpers end with this process, and with their
+	   sockets; nothing may run that a hostile image prepared. */
+	_exit(0);
+}

@@ -1,0 +1,349 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* herdfs list: what deviates, with the reason. Threads: the main thread. */
+#include "index/json.h"
+#include "index/report.h"
+#include "tools/commands.h"
+#include "tools/common.h"
+
+#include <getopt.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+static const char usage[] =
+"Usage: herdfs list [OPTION]…\n"
+"Lists in what the instances of a group deviate from each other, the most\n"
+"suspicious first, an instance after the other.\n"
+"\n"
+"  --asg NAME        only this group\n"
+"  --instance NAME   only this instance (also a baseline)\n"
+"  --all             also paths at which nearly every member differs\n"
+"                    (volatile), and those at which the whole herd differs\n"
+"                    from the baseline (drift)\n"
+"  --min-rank N      only from this rank on, 0 to 100\n"
+"  --expand          each path; otherwise a folder that came or went as a\n"
+"                    whole is one line\n"
+"  --json            for programs: each path, one a line\n"
+"  --store DIR       the index; default $HERDFS_STORE, else\n"
+"                    $XDG_DATA_HOME/herdfs\n"
+"  --help            this text\n"
+"\n"
+"Columns: rank (0 to 100, the higher the odder), instance, class, how many of\n"
+"the members have this very version, in what it differs, path. Bytes in paths\n"
+"that could upset a terminal are shown as \\xHH.\n"
+"Exit status: 0 whether or not something deviates, 1 failed, 2 wrong usage.\n";
+
+struct listing {
+	const char *store, *group, *instance;
+	bool all, expand, json;
+	uint64_t min_rank;
+	/* at work */
+	struct herd_txn *txn;
+	struct herd_json j;
+	struct herd_buf out;
+	bool many_groups;
+	size_t instances, odd_instances, shown_instances;
+	size_t deviant, volatile_paths, drift;
+	uint64_t problems;
+};
+
+static int parse(int argc, char **argv, struct listing *l)
+{
+	static const struct option options[] = {
+		{ "asg", required_argument, NULL, 'g' },
+		{ "instance", required_argument, NULL, 'i' },
+		{ "all", no_argument, NULL, 'a' },
+		{ "min-rank", required_argument, NULL, 'r' },
+		{ "expand", no_argument, NULL, 'e' },
+		{ "json", no_argument, NULL, 'j' },
+		{ "store", required_argument, NULL, 's' },
+		{ "help", no_argument, NULL, 'h' },
+		{ 0 },
+	};
+	int c;
+
+	while ((c = getopt_long(argc, argv, "", options, NULL)) != -1)
+		switch (c) {
+		case 'g': l->group = optarg; break;
+		case 'i': l->instance = optarg; break;
+		case 'a': l->all = true; break;
+		case 'e': l->expand = true; break;
+		case 'j': l->json = true; break;
+		case 's': l->store = optarg; break;
+		case 'r':
+			if (!herd_tool_number(optarg, 0, 100, &l->min_rank))
+				return herd_tool_usage("list", "--min-rank is "
+						       "0 to 100, not \"%s\"",
+						       optarg);
+			break;
+		case 'h':
+			fputs(usage, stdout);
+			return -1;
+		default:
+			return herd_tool_usage("list", NULL);
+		}
+	if (optind < argc)
+		return herd_tool_usage("list", "what is \"%s\"?", argv[optind]);
+	return 0;
+}
+
+/* ---- output ---- */
+
+static void flush(struct herd_buf *out)
+{
+	if (out->len)
+		fwrite(out->data, 1, out->len, stdout);
+	out->len = 0;
+}
+
+static void print_line(struct listing *l, const struct herd_group *g,
+		       const char *instance,
+		       const struct herd_report_lines *lines,
+		       const struct herd_report_line *line)
+{
+	const struct herd_verdict *v = &line->finding->verdict;
+	CLEANUP_BUF struct herd_buf name = HERD_BUF_INIT;
+	char reasons[HERD_REASON_TEXT_MAX], count[32];
+
+	if (l->many_groups) {
+		herd_report_escape(&name, g->name, strlen(g->name));
+		herd_buf_u8(&name, '/');
+	}
+	herd_report_escape(&name, instance, strlen(instance));
+	herd_buf_u8(&name, 0);
+	if (name.failed) {
+		l->out.failed = true;
+		return;
+	}
+	snprintf(count, sizeof(count), "%u/%u", v->count, v->members);
+	herd_reason_text(v->class == HERD_CLASS_DRIFT ? v->baseline_reasons :
+			 v->reasons, reasons, sizeof(reasons));
+	herd_buf_printf(&l->out, "%4u  %-20s  %-8s  %7s  %-16s  /", v->rank,
+			(char *)name.data, herd_class_name(v->class), count,
+			reasons);
+	herd_report_escape(&l->out, herd_report_line_name(lines, line),
+			   line->name_len);
+	if (line->below)
+		herd_buf_printf(&l->out, "  (and %zu below)", line->below);
+	herd_buf_u8(&l->out, '\n');
+}
+
+static void json_line(struct listing *l, const struct herd_group *g,
+		      const char *instance, const struct herd_report_names *names,
+		      const struct herd_report_lines *lines,
+		      const struct herd_report_line *line)
+{
+	herd_json_object(&l->j, NULL);
+	herd_json_string(&l->j, "group", g->name);
+	herd_json_string(&l->j, "instance", instance);
+	herd_json_bytes(&l->j, "path", herd_report_line_name(lines, line),
+			line->name_len);
+	herd_report_json_verdict(&l->j, line->finding, names);
+	herd_json_end(&l->j);
+}
+
+static bool wanted(const struct listing *l, const struct herd_report_line *line)
+{
+	const struct herd_verdict *v = &line->finding->verdict;
+
+	return !line->folded && v->rank >= l->min_rank &&
+	       (l->all || v->class == HERD_CLASS_DEVIANT);
+}
+
+static void count(struct listing *l, const struct herd_report_lines *lines)
+{
+	size_t deviant = 0;
+
+	for (size_t i = 0; i < lines->n; i++) {
+		enum herd_class c = lines->v[i].finding->verdict.class;
+
+		deviant += c == HERD_CLASS_DEVIANT;
+		l->volatile_paths += c == HERD_CLASS_VOLATILE;
+		l->drift += c == HERD_CLASS_DRIFT;
+	}
+	l->instances++;
+	l->odd_instances += deviant > 0;
+	l->deviant += deviant;
+}
+
+/* ---- work ---- */
+
+static int list_instance(struct listing *l, const struct herd_herd *h,
+			 uint32_t id, const struct herd_report_names *names,
+			 struct herd_diag *diag)
+{
+	CLEANUP(herd_report_lines_deinit) struct herd_report_lines lines = { 0 };
+	CLEANUP(herd_instance_deinit) struct herd_instance instance = { 0 };
+	CLEANUP_FREE struct herd_finding *findings = NULL;
+	struct herd_report r = { .txn = l->txn, .herd = h,
+				 .instance = &instance };
+	int err = herd_instance_get(l->txn, id, &instance);
+
+	if (!err)
+		err = herd_judge_instance(l->txn, h, id, &findings,
+					  &r.n_findings, diag);
+	r.findings = findings;
+	if (!err)
+		err = herd_report_lines_make(&r, !l->expand && !l->json, &lines,
+					     diag);
+	if (err)
+		return err;
+	count(l, &lines);
+	l->problems += instance.problems;
+	for (size_t i = 0; i < lines.n; i++) {
+		if (!wanted(l, &lines.v[i]))
+			continue;
+		if (l->json)
+			json_line(l, herd_herd_group(h), instance.name, names,
+				  &lines, &lines.v[i]);
+		else
+			print_line(l, herd_herd_group(h), instance.name,
+				   &lines, &lines.v[i]);
+		if (l->out.len > 1u << 16)
+			flush(&l->out);
+	}
+	return herd_buf_error(&l->out);
+}
+
+static void cleanup_herd(struct herd_herd **h)
+{
+	herd_herd_destroy(*h);
+}
+
+static int list_group(struct listing *l, const struct herd_group *g,
+		      struct herd_diag *diag)
+{
+	CLEANUP(herd_report_names_deinit) struct herd_report_names names = { 0 };
+	CLEANUP(cleanup_herd) struct herd_herd *h = NULL;
+	int err = herd_herd_make(l->txn, g, &h, diag);
+
+	if (!err)
+		err = herd_report_names_make(l->txn, g->id, &names);
+	for (size_t i = 0; i < names.n && !err; i++) {
+		bool named = l->instance &&
+			     strcmp(l->instance, names.v[i].name) == 0;
+
+		/* a baseline is no member: only when asked for */
+		if (l->instance ? !named : names.v[i].id == g->baseline)
+			continue;
+		l->shown_instances++;
+		err = list_instance(l, h, names.v[i].id, &names, diag);
+	}
+	return err;
+}
+
+struct groups {
+	struct herd_group *v;
+	size_t n;
+};
+
+static int add_group(void *arg, const struct herd_group *g)
+{
+	struct groups *all = arg;
+	struct herd_group *v = reallocarray(all->v, all->n + 1, sizeof(*v));
+
+	if (!v)
+		return -ENOMEM;
+	all->v = v;
+	all->v[all->n++] = *g;
+	return 0;
+}
+
+static void groups_deinit(struct groups *g)
+{
+	free(g->v);
+}
+
+static int list_groups(struct listing *l, struct herd_diag *diag)
+{
+	CLEANUP(groups_deinit) struct groups all = { 0 };
+	int err;
+
+	if (l->group) {
+		struct herd_group g;
+
+		err = herd_tool_find_group(l->txn, l->group, &g);
+		return err ? -ECANCELED : list_group(l, &g, diag);
+	}
+	err = herd_group_each(l->txn, add_group, &all);
+	l->many_groups = all.n > 1;
+	for (size_t i = 0; i < all.n && !err; i++)
+		err = list_group(l, &all.v[i], diag);
+	return err;
+}
+
+static void summary(const struct listing *l)
+{
+	char a[32], b[32], c[32];
+
+	printf("%s%s path%s in %zu of %zu instance%s deviate%s",
+	       l->out.len || l->deviant ? "\n" : "",
+	       herd_tool_count(l->deviant, a, sizeof(a)),
+	       l->deviant == 1 ? "" : "s", l->odd_instances, l->instances,
+	       l->instances == 1 ? "" : "s", l->deviant == 1 ? "s" : "");
+	if (!l->all && l->volatile_paths + l->drift)
+		printf("; %s volatile, %s in drift (--all lists them)",
+		       herd_tool_count(l->volatile_paths, a, sizeof(a)),
+		       herd_tool_count(l->drift, b, sizeof(b)));
+	if (l->problems)
+		printf("; %s could not be read (herdfs status --problems)",
+		       herd_tool_count(l->problems, c, sizeof(c)));
+	printf("\n");
+}
+
+static int list(struct listing *l)
+{
+	struct herd_diag diag = { .offset = HERD_NO_OFFSET };
+	int err;
+
+	if (l->json) {
+		herd_json_begin(&l->j, &l->out, 2);
+		herd_json_object(&l->j, NULL);
+		herd_json_string(&l->j, "format", "herdfs list");
+		herd_json_uint(&l->j, "version", 1);
+		herd_json_array(&l->j, "findings");
+	} else {
+		printf("rank  %-20s  %-8s  %7s  %-16s  path\n", "instance",
+		       "class", "members", "reasons");
+	}
+	err = list_groups(l, &diag);
+	if (err == -ECANCELED)
+		return HERD_EXIT_FAILED;
+	if (err)
+		return herd_tool_fail(&diag, err);
+	if (l->instance && !l->shown_instances) {
+		herd_tool_warn("there is no instance \"%s\"", l->instance);
+		return HERD_EXIT_FAILED;
+	}
+	if (l->json) {
+		herd_json_end(&l->j);
+		herd_json_uint(&l->j, "instances", l->instances);
+		herd_json_uint(&l->j, "problems", l->problems);
+		herd_json_end(&l->j);
+		err = herd_json_finish(&l->j);
+	}
+	flush(&l->out);
+	if (!l->json)
+		summary(l);
+	return err ? herd_tool_fail(NULL, err) : HERD_EXIT_OK;
+}
+
+int herd_cmd_list(int argc, char **argv)
+{
+	struct listing l = { .out = HERD_BUF_INIT };
+	struct herd_store *store = NULL;
+	struct herd_diag diag = { .offset = HERD_NO_OFFSET };
+	int status = parse(argc, argv, &l);
+
+	if (status)
+		return status < 0 ? herd_tool_finish(HERD_EXIT_OK) : status;
+	if (herd_tool_open_store(l.store, 0, &store))
+		return HERD_EXIT_FAILED;
+	int err = herd_txn_begin(store, false, &l.txn, &diag);
+
+	status = err ? herd_tool_fail(&diag, err) : list(&l);
+	herd_txn_abort(l.txn);
+	herd_store_close(store);
+	herd_buf_deinit(&l.out);
+	return herd_tool_finish(status);
+}

@@ -1,0 +1,165 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the subcommands share. Threads: the main thread of a tool. */
+#include "tools/common.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+void herd_tool_warn(const char *fmt, ...)
+{
+	char text[2048];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	herd_text_clean(text);
+	fflush(stdout);
+	fprintf(stderr, "herdfs: %s\n", text);
+}
+
+int herd_tool_fail(const struct herd_diag *diag, int err)
+{
+	char text[1024];
+
+	herd_tool_warn("%s", herd_diag_format(diag, err, text, sizeof(text)));
+	return HERD_EXIT_FAILED;
+}
+
+int herd_tool_usage(const char *command, const char *fmt, ...)
+{
+	if (fmt) {
+		char text[1024];
+		va_list ap;
+
+		va_start(ap, fmt);
+		vsnprintf(text, sizeof(text), fmt, ap);
+		va_end(ap);
+		herd_text_clean(text);
+		fprintf(stderr, "herdfs %s: %s\n", command, text);
+	}
+	fprintf(stderr, "Try 'herdfs %s --help'.\n", command);
+	return HERD_EXIT_USAGE;
+}
+
+int herd_tool_open_store(const char *dir, unsigned flags,
+			 struct herd_store **ret)
+{
+	struct herd_diag diag = { .offset = HERD_NO_OFFSET };
+	char place[PATH_MAX];
+	int err;
+
+	if (!dir) {
+		err = herd_store_default_dir(place, sizeof(place));
+		if (err) {
+			herd_tool_warn("no place for a store: give --store DIR "
+				       "or set HERDFS_STORE");
+			return err;
+		}
+		dir = place;
+	}
+	err = herd_store_open(dir, flags, ret, &diag);
+	if (err)
+		herd_tool_fail(&diag, err);
+	return err;
+}
+
+int herd_tool_find_group(struct herd_txn *t, const char *name,
+			 struct herd_group *ret)
+{
+	int err = herd_group_find(t, name, ret);
+
+	if (err == -ENOENT)
+		herd_tool_warn("there is no group \"%s\" in the store", name);
+	else if (err)
+		herd_tool_warn("group \"%s\": %s", name, strerror(-err));
+	return err;
+}
+
+bool herd_tool_number(const char *text, uint64_t min, uint64_t max,
+		      uint64_t *ret)
+{
+	char *end;
+	unsigned long long v;
+
+	if (*text < '0' || *text > '9')
+		return false;
+	errno = 0;
+	v = strtoull(text, &end, 10);
+	if (errno || *end || v < min || v > max)
+		return false;
+	*ret = v;
+	return true;
+}
+
+char *herd_tool_count(uint64_t n, char *buf, size_t size)
+{
+	char digits[24];
+	int len = snprintf(digits, sizeof(digits), "%" PRIu64, n);
+	size_t at = 0;
+
+	for (int i = 0; i < len && at + 2 < size; i++) {
+		if (i && (len - i) % 3 == 0)
+			buf[at++] = ',';
+		buf[at++] = digits[i];
+	}
+	buf[at] = '\0';
+	return buf;
+}
+
+char *herd_tool_bytes(uint64_t n, char *buf, size_t size)
+{
+	static const char units[] = "kMGTPE";
+	double v = (double)n;
+	int unit = -1;
+
+	/* 999.95 would be printed as 1000.0 */
+	while (v >= 999.95 && unit < 5) {
+		v /= 1000;
+		unit++;
+	}
+	if (unit < 0)
+		snprintf(buf, size, "%" PRIu64 " B", n);
+	else
+		snprintf(buf, size, v < 99.95 ? "%.1f %cB" : "%.0f %cB", v,
+			 units[unit]);
+	return buf;
+}
+
+int herd_tool_print_json(struct herd_json *j, struct herd_buf *out)
+{
+	int err = herd_json_finish(j);
+
+	if (err) {
+		herd_tool_warn("%s", strerror(-err));
+		return err;
+	}
+	fwrite(out->data, 1, out->len, stdout);
+	fflush(stdout);
+	return 0;
+}
+
+uint64_t herd_tool_now(void)
+{
+	const char *epoch = getenv("SOURCE_DATE_EPOCH");
+	uint64_t v;
+
+	if (epoch && herd_tool_number(epoch, 0, INT64_MAX, &v))
+		return v;
+	return (uint64_t)time(NULL);
+}
+
+int herd_tool_finish(int status)
+{
+	if (fflush(stdout) == 0 && !ferror(stdout))
+		return status;
+	if (errno != EPIPE)
+		herd_tool_warn("cannot write the output: %s", strerror(errno));
+	return HERD_EXIT_FAILED;
+}
