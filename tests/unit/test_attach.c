@@ -1,0 +1,257 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Indexing against real ext4 images that the kernel has written to. The main
+ * oracle is the code itself in its slow form: a sibling read by what changed
+ * must give, record for record, what a full scan gives.
+ */
+#include "acquire/base/cleanup.h"
+#include "index/attach.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+static char dir[] = "/tmp/herd-attach-XXXXXX";
+static bool can_mount;
+
+/* Runs a script in the test's folder; its output goes to `log` there. */
+static int sh(const char *fmt, ...)
+{
+	char path[200], cmd[300];
+	va_list ap;
+
+	snprintf(path, sizeof(path), "%s/script", dir);
+	FILE *f = fopen(path, "w");
+
+	assert_non_null(f);
+	va_start(ap, fmt);
+	vfprintf(f, fmt, ap);
+	va_end(ap);
+	fclose(f);
+	snprintf(cmd, sizeof(cmd), "cd %s && bash script >>log 2>&1", dir);
+	return system(cmd);
+}
+
+static const char make_base[] =
+	"mkdir -p tree/etc tree/deep\n"
+	"cp -a /usr/share/doc/[a-l]* /usr/share/perl* tree/\n"
+	"echo x > tree/etc/fstab\n"
+	"(cd tree/deep; for i in {1..30}; do mkdir d; cd d; echo $i > f; done)\n"
+	"head -c 3000000 /dev/urandom > tree/big; ln tree/big tree/big2\n"
+	"for i in {1..600}; do echo $i > tree/deep/file-with-a-long-name-$i; done\n"
+	"truncate -s 300M base.raw\n"
+	"mkfs.ext4 -q -F -O metadata_csum,inline_data -d tree base.raw\n";
+
+/* Changes of every kind, made by the kernel; seed and image come before. */
+static const char change[] =
+	"set -e; cp --sparse=always base.raw $image; mkdir -p mnt\n"
+	"mount -o loop $image mnt; cd mnt; set +e; RANDOM=$seed\n"
+	"pick() { sort | shuf -n $1 --random-source=<(yes $seed); }\n"
+	"find . -xdev -type f | pick 40 | while read -r f; do case $((RANDOM % 9)) in\n"
+	" 0) rm $f;; 1) chmod 4711 $f;; 2) chown 12:34 $f;; 3) echo more >> $f;;\n"
+	" 4) printf X | dd of=$f bs=1 conv=notrunc;; 5) mv $f $f.moved;;\n"
+	" 6) ln $f $f.link;; 7) setfattr -n user.a -v b $f;;\n"
+	" 8) rm $f; mkdir $f; echo in > $f/x;; esac; done\n"
+	"find . -xdev -mindepth 1 -maxdepth 3 -type d | pick 8 | while read -r d; do\n"
+	" [ -d $d ] || continue; case $((RANDOM % 5)) in\n"
+	" 0) mv $d $d.moved;; 1) rm -r $d;; 2) rm -r $d; echo file > $d;;\n"
+	" 3) cp -a $d $d.copy;; 4) mv $d moved-to-top.$RANDOM;; esac; done\n"
+	"mkdir -p new/a/b; cp /bin/ls new/a/b; mkfifo new/p; mknod new/n c 1 3\n"
+	"ln -s /etc/passwd new/l; ln -s $(printf 'x%.0s' {1..100}) new/long\n"
+	"truncate -s 20G new/sparse\n"
+	"printf z | dd of=new/sparse bs=1 seek=5000000000 conv=notrunc\n"
+	"cat etc/fstab big > /dev/null; cd ..; umount mnt\n";
+
+static int setup(void **state)
+{
+	(void)state;
+	if (!mkdtemp(dir))
+		return -1;
+	can_mount = geteuid() == 0 && !access("/dev/loop-control", W_OK);
+	return sh("%s", make_base);
+}
+
+static int teardown(void **state)
+{
+	char cmd[128];
+
+	(void)state;
+	sh("mountpoint -q mnt && umount mnt");
+	snprintf(cmd, sizeof(cmd), "rm -rf %s", dir);
+	return system(cmd);
+}
+
+/* Probes and opens an image of the test's folder. */
+static struct herd_source *open_image(const char *name, struct herd_image *img)
+{
+	struct herd_source *src = NULL;
+	struct herd_diag diag;
+	char path[200];
+
+	herd_diag_clear(&diag);
+	snprintf(path, sizeof(path), "%s/%s", dir, name);
+	assert_int_equal(herd_image_probe(path, NULL, NULL, img, &diag), 0);
+	assert_int_equal(herd_image_open(img, NULL, &src, &diag), 0);
+	return src;
+}
+
+static int attach(struct herd_store *s, const char *instance, const char *image,
+		  const char *reference, struct herd_instance *ret)
+{
+	struct herd_image img = { 0 }, ref_img = { 0 };
+	struct herd_source *src = open_image(image, &img);
+	struct herd_source *ref = reference ? open_image(reference, &ref_img)
+					    : NULL;
+	struct herd_attach a = { .group = "g", .instance = instance,
+				 .images = &img, .disks = &src, .n_disks = 1,
+				 .reference_disks = &ref,
+				 .n_reference_disks = 1, .now = 1000 };
+	struct herd_diag diag;
+	char text[1024];
+
+	herd_diag_clear(&diag);
+	int err = herd_attach(s, &a, ret, &diag);
+
+	if (err)
+		print_message("%s\n", herd_diag_format(&diag, err, text,
+						       sizeof(text)));
+	herd_source_destroy(src);
+	herd_source_destroy(ref);
+	herd_image_deinit(&img);
+	herd_image_deinit(&ref_img);
+	return err;
+}
+
+static struct herd_store *open_store(const char *name)
+{
+	struct herd_store *s = NULL;
+	struct herd_diag diag;
+	char path[200];
+
+	herd_diag_clear(&diag);
+	snprintf(path, sizeof(path), "%s/%s", dir, name);
+	assert_int_equal(herd_store_open(path, HERD_STORE_WRITE |
+					 HERD_STORE_CREATE, &s, &diag), 0);
+	return s;
+}
+
+/* All records but those that tell how the work was done. */
+static int dump_record(void *arg, const char *table, const void *key,
+		       size_t key_len, const void *value, size_t value_len)
+{
+	FILE *f = arg;
+
+	if (!strcmp(table, "instance"))
+		return 0;
+	fprintf(f, "%s ", table);
+	for (size_t i = 0; i < key_len; i++)
+		fprintf(f, "%02x", ((const uint8_t *)key)[i]);
+	fputc(' ', f);
+	for (size_t i = 0; i < value_len; i++)
+		fprintf(f, "%02x", ((const uint8_t *)value)[i]);
+	fputc('\n', f);
+	return 0;
+}
+
+static void dump(struct herd_store *s, const char *name)
+{
+	struct herd_txn *t = NULL;
+	char path[200];
+
+	snprintf(path, sizeof(path), "%s/%s", dir, name);
+	FILE *f = fopen(path, "w");
+
+	assert_non_null(f);
+	assert_int_equal(herd_txn_begin(s, false, &t, NULL), 0);
+	assert_int_equal(herd_store_dump(t, dump_record, f), 0);
+	herd_txn_abort(t);
+	fclose(f);
+}
+
+static void one_sibling(unsigned seed)
+{
+	struct herd_instance by_change = { 0 }, in_full = { 0 };
+	char sib[32];
+
+	snprintf(sib, sizeof(sib), "sib%u.raw", seed);
+	assert_int_equal(sh("seed=%u image=%s\n%s", seed, sib, change), 0);
+	struct herd_store *a = open_store("a"), *b = open_store("b");
+
+	assert_int_equal(attach(a, "base", "base.raw", NULL, NULL), 0);
+	assert_int_equal(attach(b, "base", "base.raw", NULL, NULL), 0);
+	assert_int_equal(attach(a, "sib", sib, "base.raw", &by_change), 0);
+	assert_int_equal(attach(b, "sib", sib, NULL, &in_full), 0);
+	dump(a, "a.txt");
+	dump(b, "b.txt");
+	assert_int_equal(sh("cmp a.txt b.txt"), 0);
+	assert_int_equal(by_change.entries, in_full.entries);
+	assert_int_equal(by_change.files, in_full.files);
+	assert_int_equal(by_change.bytes, in_full.bytes);
+	assert_int_equal(by_change.problems, 0);
+	/* copies of folders are new to both; what lay there is not */
+	assert_true(by_change.hashed_files + 1000 < in_full.hashed_files);
+	herd_instance_deinit(&by_change);
+	herd_instance_deinit(&in_full);
+	herd_store_close(a);
+	herd_store_close(b);
+	sh("rm -rf a b %s", sib);
+}
+
+static void changes_equal_full_scan(void **state)
+{
+	(void)state;
+	if (!can_mount) {
+		print_message("skipped: needs root and loop devices\n");
+		skip();
+	}
+	for (unsigned seed = 1; seed <= 6; seed++)
+		one_sibling(seed);
+}
+
+static void attaching_twice_is_no_work(void **state)
+{
+	struct herd_instance first = { 0 }, again = { 0 };
+	struct herd_store *s = open_store("twice");
+
+	(void)state;
+	assert_int_equal(attach(s, "base", "base.raw", NULL, &first), 0);
+	dump(s, "one.txt");
+	assert_int_equal(attach(s, "base", "base.raw", NULL, &again), 0);
+	dump(s, "two.txt");
+	assert_int_equal(first.id, again.id);
+	assert_int_equal(sh("cmp one.txt two.txt"), 0);
+	assert_int_equal(sh("cp base.raw other.raw; touch -d 2001-01-01 other.raw"), 0);
+	assert_int_equal(attach(s, "base", "other.raw", NULL, NULL), -EEXIST);
+	herd_instance_deinit(&first);
+	herd_instance_deinit(&again);
+	herd_store_close(s);
+	sh("rm -rf twice other.raw");
+}
+
+static void what_cannot_be_read_is_refused(void **state)
+{
+	struct herd_store *s = open_store("refused");
+
+	(void)state;
+	assert_int_equal(sh("head -c 1M /dev/urandom > noise.raw"), 0);
+	assert_int_equal(attach(s, "noise", "noise.raw", NULL, NULL), -EOPNOTSUPP);
+	assert_int_equal(sh("truncate -s 5M empty.raw"), 0);
+	assert_int_equal(attach(s, "empty", "empty.raw", NULL, NULL), -EOPNOTSUPP);
+	herd_store_close(s);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(attaching_twice_is_no_work),
+		cmocka_unit_test(what_cannot_be_read_is_refused),
+		cmocka_unit_test(changes_equal_full_scan),
+	};
+
+	return cmocka_run_group_tests(tests, setup, teardown);
+}

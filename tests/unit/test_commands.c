@@ -1,0 +1,315 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * list, why and status over a made-up store, run as a user runs them. The
+ * program is looked for where make puts it, beside the tests' folder.
+ */
+#include "tests/unit/herd_fixture.h"
+
+#include <jansson.h>
+#include <limits.h>
+#include <sys/wait.h>
+
+#define FILE_(name, text) { .path = name, .mode = S_IFREG | 0644, \
+			    .content = text, .mtime = 1600000000 }
+#define DIR_(name) { .path = name, .mode = S_IFDIR | 0755, \
+		     .mtime = 1600000000 }
+
+static const struct fx_file healthy[] = {
+	DIR_(""), DIR_("etc"), FILE_("etc/passwd", "root"),
+	FILE_("etc/host", "a"), FILE_("etc/gone", "x"),
+};
+static const struct fx_file odd[] = {
+	DIR_(""), DIR_("etc"),
+	{ .path = "etc/passwd", .mode = S_IFREG | 0600, .uid = 7,
+	  .content = "root and evil", .xattr = "x", .mtime = 1600000001 },
+	FILE_("etc/host", "odd"), DIR_("opt"), FILE_("opt/a", "1"),
+	FILE_("opt/\x1b[31m\xff", "2"),
+	{ .path = "opt/broken", .mode = S_IFREG | 0644, .content = "9",
+	  .kind = HERD_DIGEST_UNREADABLE, .mtime = 1600000000,
+	  .problem = "block 7 lies outside" },
+};
+
+static char program[PATH_MAX];
+
+struct world {
+	struct fx fx;
+	char out[65536], err[4096];
+	int status;
+};
+
+static int set_up(void **state)
+{
+	struct world *w = calloc(1, sizeof(*w));
+	static const char *const hosts[] = { "a", "b", "c", "d", "e" };
+	struct fx_file files[ARRAY_SIZE(healthy)];
+	char name[16];
+
+	fx_open(&w->fx);
+	for (size_t i = 0; i < ARRAY_SIZE(hosts); i++) {
+		memcpy(files, healthy, sizeof(files));
+		files[3].content = hosts[i];
+		snprintf(name, sizeof(name), "i-%zu", i);
+		fx_attach(&w->fx, "web", name, HERD_ROLE_MEMBER, files,
+			  ARRAY_SIZE(files));
+	}
+	fx_attach(&w->fx, "web", "i-odd", HERD_ROLE_MEMBER, odd,
+		  ARRAY_SIZE(odd));
+	*state = w;
+	return 0;
+}
+
+static int tear_down(void **state)
+{
+	struct world *w = *state;
+
+	fx_close(&w->fx);
+	free(w);
+	return 0;
+}
+
+static void slurp(const char *dir, const char *name, char *buf, size_t size)
+{
+	char path[320];
+	FILE *f;
+
+	snprintf(path, sizeof(path), "%s/%s", dir, name);
+	f = fopen(path, "r");
+	assert_non_null(f);
+	buf[fread(buf, 1, size - 1, f)] = '\0';
+	fclose(f);
+}
+
+/* Runs herdfs with arguments as a shell would read them. */
+static int herdfs(struct world *w, const char *arguments)
+{
+	char line[8192];
+
+	if (access(program, X_OK) != 0) {
+		print_message("%s is not built\n", program);
+		skip();
+	}
+	snprintf(line, sizeof(line), "cd '%s' && export HERDFS_STORE='%s' && "
+		 "( '%s' %s ) >.out 2>.err", w->fx.dir, w->fx.dir, program, arguments);
+	int status = system(line);
+
+	assert_true(WIFEXITED(status));
+	slurp(w->fx.dir, ".out", w->out, sizeof(w->out));
+	slurp(w->fx.dir, ".err", w->err, sizeof(w->err));
+	return WEXITSTATUS(status);
+}
+
+static void has(const char *text, const char *part)
+{
+	if (!strstr(text, part))
+		fail_msg("no \"%s\" in:\n%s", part, text);
+}
+
+static void lacks(const char *text, const char *part)
+{
+	if (strstr(text, part))
+		fail_msg("\"%s\" in:\n%s", part, text);
+}
+
+static json_t *parsed(struct world *w)
+{
+	json_error_t error;
+	json_t *j = json_loads(w->out, 0, &error);
+
+	if (!j)
+		fail_msg("line %d: %s in:\n%s", error.line, error.text, w->out);
+	return j;
+}
+
+static const char *text(json_t *j, const char *key)
+{
+	const char *s = json_string_value(json_object_get(j, key));
+
+	return s ? s : "";
+}
+
+/* ---- list ---- */
+
+static void test_list(void **state)
+{
+	struct world *w = *state;
+
+	assert_int_equal(herdfs(w, "list"), 0);
+	has(w->out, "  89  i-odd                 deviant       1/6  "
+	    "absent            /etc/gone\n");
+	has(w->out, "content, mode, owner, xattr  /etc/passwd\n");
+	has(w->out, "/opt  (and 3 below)\n");
+	lacks(w->out, "/etc/host");
+	lacks(w->out, "i-0");
+	has(w->out, "\n6 paths in 1 of 6 instances deviate; 6 volatile, 0 in "
+	    "drift (--all lists them); 1 could not be read");
+	assert_int_equal(herdfs(w, "list --expand --all"), 0);
+	has(w->out, "/opt\n");
+	has(w->out, "/opt/\\x1b[31m\\xff\n");
+	has(w->out, "i-0 ");
+	has(w->out, "/etc/host\n");
+	lacks(w->out, "\x1b");
+	assert_int_equal(herdfs(w, "list --min-rank 90"), 0);
+	has(w->out, "/etc/passwd");
+	lacks(w->out, "/etc/gone");
+	assert_int_equal(herdfs(w, "list --instance i-0"), 0);
+	has(w->out, "0 paths in 0 of 1 instance deviate");
+}
+
+static void test_list_json(void **state)
+{
+	struct world *w = *state;
+
+	assert_int_equal(herdfs(w, "list --json --asg web"), 0);
+	json_t *j = parsed(w), *all = json_object_get(j, "findings"), *one;
+	size_t i, hex = 0;
+
+	assert_int_equal(json_array_size(all), 6);
+	json_array_foreach(all, i, one) {
+		assert_string_equal(text(one, "instance"), "i-odd");
+		hex += json_object_get(one, "path_hex") != NULL;
+	}
+	assert_int_equal(hex, 1);
+	json_decref(j);
+}
+
+static void test_usage(void **state)
+{
+	static const char *const wrong[] = {
+		"list --min-rank 101", "list --min-rank x", "list extra",
+		"list --nonsense", "why", "why a b", "status extra",
+		"status --store",
+	};
+	static const char *const failing[] = {
+		"list --asg none", "list --instance none", "status --asg none",
+		"why /nobody/has/this", "why --asg none /etc/passwd",
+		"why --instance none /etc/passwd", "list --store /nonexistent",
+	};
+	static const char *const helpful[] = {
+		"list --help", "why --help", "status --help",
+	};
+	struct world *w = *state;
+
+	for (size_t i = 0; i < ARRAY_SIZE(wrong); i++) {
+		assert_int_equal(herdfs(w, wrong[i]), 2);
+		assert_true(w->err[0] && !w->out[0]);
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(failing); i++) {
+		assert_int_equal(herdfs(w, failing[i]), 1);
+		has(w->err, "herdfs: ");
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(helpful); i++) {
+		assert_int_equal(herdfs(w, helpful[i]), 0);
+		has(w->out, "Usage: herdfs ");
+		assert_false(w->err[0]);
+	}
+}
+
+/* ---- why ---- */
+
+static void test_why(void **state)
+{
+	struct world *w = *state;
+
+	assert_int_equal(herdfs(w, "why /etc/passwd --instance i-odd"), 0);
+	has(w->out, "/etc/passwd in group web, 6 members: 2 versions\n");
+	has(w->out, "i-odd: deviant, rank 90: content, mode, owner, xattr\n");
+	has(w->out, "\n  mode      0600 -rw-------\n"
+		    "    herd    0644 -rw-r--r--\n");
+	has(w->out, "\n  owner     7:0\n    herd    0:0\n");
+	has(w->out, "\n  xattrs    user.test=0x78\n    herd    none\n");
+	has(w->out, "\nVersion 1 of 2: 5 of 6 members: i-0 i-1 i-2 i-3 i-4\n");
+	has(w->out, "\nVersion 2 of 2: 1 of 6 members: i-odd\n");
+	/* as a path in a mount, the group and instance told by it */
+	assert_int_equal(herdfs(w, "why /mnt/h/asg/web/i-odd/deviant/disk/etc/"
+				"../etc/./gone"), 0);
+	has(w->out, "i-odd: deviant, rank 89: absent\n");
+	has(w->out, "it lacks what 5 of 6 have\n");
+	has(w->out, "/mnt/h/asg/web/i-odd/herd/disk/etc/gone\n");
+	has(w->out, "/mnt/h/asg/web/i-0/all/disk/etc/gone\n");
+	/* from inside a mount */
+	assert_int_equal(herdfs(w, "why /dev/null; mkdir -p asg/web/i-odd/all/"
+				"disk && cd asg/web/i-odd/all/disk && "
+				"\"$HERD\" why opt"), 0);
+	has(w->out, "i-odd: deviant, rank 89: added\n");
+	has(w->out, "5 of 6 have no such path\n");
+	has(w->out, "/asg/web/i-odd/all/disk/opt\n");
+	assert_int_equal(herdfs(w, "why etc/host"), 0);
+	has(w->out, ": 6 versions\n");
+	has(w->out, "volatile");
+	assert_int_equal(herdfs(w, "why --asg web \"/opt/$(printf "
+				"'\\033[31m\\377')\""), 0);
+	has(w->out, "/opt/\\x1b[31m\\xff in group web");
+	lacks(w->out, "\x1b");
+}
+
+static void test_why_json(void **state)
+{
+	struct world *w = *state;
+
+	assert_int_equal(herdfs(w, "why --json --instance i-odd /etc/passwd"),
+			 0);
+	json_t *j = parsed(w), *versions = json_object_get(j, "versions"), *v;
+
+	assert_string_equal(text(j, "path"), "etc/passwd");
+	assert_string_equal(text(json_object_get(j, "verdict"), "class"),
+			    "deviant");
+	assert_int_equal(json_array_size(versions), 2);
+	v = json_array_get(versions, 1);
+	assert_string_equal(json_string_value(json_array_get(
+		json_object_get(v, "instances"), 0)), "i-odd");
+	v = json_object_get(v, "entry");
+	assert_string_equal(text(v, "mode"), "0600");
+	json_decref(j);
+}
+
+/* ---- status ---- */
+
+static void test_status(void **state)
+{
+	struct world *w = *state;
+
+	assert_int_equal(herdfs(w, "status"), 0);
+	has(w->out, "Group web: 6 members\n");
+	has(w->out, "  i-odd                 member    missing ");
+	has(w->out, "    /images/x.raw: ");
+	lacks(w->out, "block 7");
+	assert_int_equal(herdfs(w, "status --problems --asg web"), 0);
+	has(w->out, "    /opt/broken: block 7 lies outside\n");
+	assert_int_equal(herdfs(w, "status --json --problems"), 0);
+	json_t *j = parsed(w), *g, *i;
+
+	assert_true(json_integer_value(json_object_get(j, "store_bytes")) > 0);
+	g = json_array_get(json_object_get(j, "groups"), 0);
+	assert_int_equal(json_array_size(json_object_get(g, "instances")), 6);
+	i = json_array_get(json_object_get(g, "instances"), 5);
+	assert_string_equal(text(i, "instance"), "i-odd");
+	assert_int_equal(json_integer_value(json_object_get(i,
+		"problem_count")), 1);
+	assert_string_equal(text(json_array_get(json_object_get(i, "problems"),
+						0), "path"), "opt/broken");
+	assert_string_equal(text(json_array_get(json_object_get(i, "images"),
+						0), "state"), "missing");
+	json_decref(j);
+}
+
+int main(int argc, char **argv)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_list),
+		cmocka_unit_test(test_list_json),
+		cmocka_unit_test(test_usage),
+		cmocka_unit_test(test_why),
+		cmocka_unit_test(test_why_json),
+		cmocka_unit_test(test_status),
+	};
+	char self[PATH_MAX];
+
+	/* build/VARIANT/tests/unit/test_commands */
+	if (argc && realpath(argv[0], self)) {
+		for (int i = 0; i < 3; i++)
+			*strrchr(self, '/') = '\0';
+		snprintf(program, sizeof(program), "%.4000s/herdfs", self);
+	}
+	setenv("HERD", program, 1);
+	return cmocka_run_group_tests(tests, set_up, tear_down);
+}
