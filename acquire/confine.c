@@ -49,7 +49,8 @@ struct ruleset {
 #define FS_TRUNCATE (1ull << 14)	/* ABI 3 */
 #define FS_IOCTL_DEV (1ull << 15)	/* ABI 5 */
 #define NET_BOTH 3ull			/* ABI 4: bind and connect TCP */
-#define SCOPE_BOTH 3ull			/* ABI 6: abstract sockets, signals */
+#define SCOPE_SOCKET 1ull		/* ABI 6: abstract sockets */
+#define SCOPE_SIGNAL 2ull		/* and signals */
 #define FS_ABI_1 ((1ull << 13) - 1)
 
 #define FS_READ ((uint64_t)LANDLOCK_ACCESS_FS_READ_FILE)
@@ -66,8 +67,12 @@ static int landlock_abi(void)
 			    LANDLOCK_CREATE_RULESET_VERSION);
 }
 
-/* A ruleset that forbids all that this kernel can forbid. */
-static int landlock_create(int abi, struct ruleset *ret)
+/*
+ * A ruleset that forbids all that this kernel can forbid; signals only when
+ * asked to: the scope would also keep back the signal by which the kernel
+ * ends the children of a process that dies (PR_SET_PDEATHSIG).
+ */
+static int landlock_create(int abi, bool signals, struct ruleset *ret)
 {
 	struct ruleset all = { .fs = FS_ABI_1 };
 
@@ -80,7 +85,7 @@ static int landlock_create(int abi, struct ruleset *ret)
 	if (abi >= 5)
 		all.fs |= FS_IOCTL_DEV;
 	if (abi >= 6)
-		all.scoped = SCOPE_BOTH;
+		all.scoped = SCOPE_SOCKET | (signals ? SCOPE_SIGNAL : 0);
 	*ret = all;
 	return (int)syscall(SYS_landlock_create_ruleset, ret, sizeof(*ret), 0);
 }
@@ -113,10 +118,11 @@ static int landlock_allow(int ruleset, const char *path, uint64_t access,
 	return 0;
 }
 
-static int landlock_apply(int abi, const struct herd_confinement *c)
+static int landlock_apply(int abi, bool signals,
+			  const struct herd_confinement *c)
 {
 	struct ruleset handled;
-	CLEANUP_FD int fd = landlock_create(abi, &handled);
+	CLEANUP_FD int fd = landlock_create(abi, signals, &handled);
 	int err = fd < 0 ? -errno : 0;
 
 	for (size_t i = 0; !err && i < c->n_read_files; i++)
@@ -441,7 +447,7 @@ int herd_confine(const struct herd_confinement *c, char *missing, size_t size,
 		return herd_diag_set(diag, err, "confinement", HERD_NO_OFFSET,
 				     "prctl: %s", strerror(-err));
 	if (abi >= 1)
-		err = landlock_apply(abi, c);
+		err = landlock_apply(abi, !seccomp_there, c);
 	if (err)
 		return herd_diag_set(diag, err, "confinement", HERD_NO_OFFSET,
 				     "Landlock: %s", strerror(-err));
@@ -476,7 +482,7 @@ int herd_confine_child(const char *const *read_files, size_t n_read_files)
 		return -errno;
 	if (abi < 1)
 		return 0;
-	fd = landlock_create(abi, &handled);
+	fd = landlock_create(abi, true, &handled);
 	if (fd < 0)
 		return -errno;
 	for (size_t i = 0; !err && i < ARRAY_SIZE(trees); i++)

@@ -4,10 +4,11 @@
  * already and whose name is gone, and the image's files as open descriptors,
  * so its command line holds no name out of an image and nothing has to be
  * found twice. It is not told to persist: it ends when the last of the
- * sockets is closed, which also happens when the process that uses them is
- * killed, or hands them to a child and leaves.
+ * sockets is closed, and when the process that started it does, however that
+ * comes about.
  *
- * Threads: start forks; call it before other threads are started.
+ * Threads: start forks; call it before other threads are started, in the
+ * thread that lives as long as the process.
  */
 #include "acquire/base/buf.h"
 #include "acquire/chain.h"
@@ -19,6 +20,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <sys/wait.h>
@@ -44,6 +46,7 @@ struct launch {
 	size_t n_files;
 	struct herd_buf tree;		/* json: what to open as what */
 	char pid_variable[32];
+	pid_t parent;
 	sigset_t no_signals;
 };
 
@@ -226,8 +229,15 @@ static void __attribute__((noreturn)) child_main(struct launch *l)
 
 	snprintf(shared, sizeof(shared), "%d", HERD_HELPER_CONNECTIONS);
 	write_pid(l->pid_variable + strlen(l->pid_variable));
-	/* ^C is for the program in front; we end when our sockets do */
+	/* ^C is for the program in front; we end when our sockets do … */
 	setsid();
+	/*
+	 * … which qemu-nbd only notices on one that was shaken hands on, so
+	 * whatever becomes of who started it, it is not left behind.
+	 */
+	prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
+	if (getppid() != l->parent)
+		_exit(127);
 	/* nobody reads its stderr once it runs */
 	signal(SIGPIPE, SIG_IGN);
 	sigprocmask(SIG_SETMASK, &l->no_signals, NULL);
@@ -296,6 +306,7 @@ static int launch_child(struct launch *l, struct herd_helper *h)
 	if (pipe2(l->errors, O_CLOEXEC))
 		return -errno;
 	strcpy(l->pid_variable, "LISTEN_PID=");
+	l->parent = getpid();
 	sigemptyset(&l->no_signals);
 	/* no handler of ours may run in the child */
 	sigfillset(&all);

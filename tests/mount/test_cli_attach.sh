@@ -230,6 +230,31 @@ else
 fi
 wait $pid
 
+# Killed at any moment, it leaves no qemu-nbd behind. In a space of processes of
+# its own, for nothing else tells whose qemu-nbd it is.
+cp "$img/i-5.qcow2" "$img/i-7.qcow2"
+cat >"$dir/killer" <<'KILLER'
+for i in 01 02 03 04 05 06 07 08 09 10 12 14 16 18 20 22 24 26 28 30 33 36 40; do
+	"$HERDFS" attach --asg nbd --quiet "$1/i-5.qcow2" "$1/i-7.qcow2" &
+	pid=$!
+	disown $pid
+	sleep 0.0$i
+	kill -KILL $pid
+	sleep 0.05
+	"$HERDFS" detach --asg nbd --all --quiet
+done 2>/dev/null
+sleep 1
+! pgrep -x qemu-nbd
+KILLER
+export HERDFS
+for ns in 'unshare --pid --fork --mount-proc' \
+	'unshare --user --map-root-user --pid --fork --mount-proc'; do
+	$ns true 2>/dev/null || continue
+	$ns bash "$dir/killer" "$img" || {
+		echo "FAIL: these qemu-nbd are still running"; failed=1; }
+	break
+done
+
 # ---- detach ----
 
 run 1 detach --asg web i-2 nobody; says err 'nobody'; lines err 1

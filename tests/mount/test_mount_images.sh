@@ -67,8 +67,13 @@ for n in 5 6; do	# another file: what was read is in the page cache
 		fail "i-$n: the helper was not started again"
 done
 [ "$(helpers | wc -l)" -eq 2 ] || fail "not two helpers again but $(helpers | wc -l)"
+before=$(helpers)
 stop
-pgrep -f "qemu-nbd.*$dir" >/dev/null && fail "a helper outlived the mount"
+sleep 0.5
+for pid in $before; do
+	[ "$(cat "/proc/$pid/comm" 2>/dev/null)" != qemu-nbd ] ||
+		fail "a helper outlived the mount"
+done
 
 # ---- gone, cut, replaced, changed ----
 

@@ -11,6 +11,7 @@
 #include <fcntl.h>
 #include <lmdb.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <sched.h>
 #include <seccomp.h>
 #include <setjmp.h>
@@ -726,6 +727,36 @@ static void test_nothing_missing(void **state)
 	assert_int_equal(in_child(0, nothing_missing), 0);
 }
 
+/*
+ * A helper that asks to end with the process that started it does so, though
+ * that one is locked in by then. What is read from the pipe is its end.
+ */
+static void test_helper_ends(void **state)
+{
+	struct pollfd end = { .events = POLLIN };
+	int fds[2];
+	pid_t pid;
+
+	(void)state;
+	assert_int_equal(pipe(fds), 0);
+	fflush(NULL);
+	pid = fork();
+	if (pid == 0) {
+		if (fork() == 0) {
+			prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
+			for (;;)
+				pause();
+		}
+		usleep(100000);
+		_exit(lock_in(WITH_STORE | WITH_SOCKETS));
+	}
+	close(fds[1]);
+	assert_int_equal(waitpid(pid, NULL, 0), pid);
+	end.fd = fds[0];
+	assert_int_equal(poll(&end, 1, 5000), 1);
+	close(fds[0]);
+}
+
 /* ---- programs that are started for an image ---- */
 
 /* Exit status of argv, started as qemu-nbd would be; its output is dropped. */
@@ -803,6 +834,7 @@ int main(void)
 		cmocka_unit_test(test_no_core_file),
 		cmocka_unit_test(test_old_kernel),
 		cmocka_unit_test(test_nothing_missing),
+		cmocka_unit_test(test_helper_ends),
 		cmocka_unit_test(test_child),
 		cmocka_unit_test(test_child_qemu),
 	};
