@@ -154,8 +154,11 @@ static int open_store(struct worker *w)
 		err = find_reference(w, t);
 		herd_txn_abort(t);
 	}
-	if (err)
+	if (err) {
 		w->shared->outcome = HERD_OUTCOME_NO_STORE;
+		herd_diag_set(diag, err, w->job->store_dir, HERD_NO_OFFSET,
+			      "the index cannot be read: %s", strerror(-err));
+	}
 	return err;
 }
 
@@ -311,7 +314,7 @@ _Noreturn void herd_worker_run(const struct herd_job *job,
 	herd_store_close(w.store);
 	if (write(done_fd, "", 1) != 1)
 		_exit(1);
-	/* No clean-up: the helpers end with this process, and with their
-	   sockets; nothing may run that a hostile image prepared. */
+	/* No clean-up: the helpers end with this process, and nothing may run
+	   that a hostile image prepared. */
 	_exit(0);
 }

@@ -148,6 +148,15 @@ static void report(const struct detach *d)
 			       "as they were\n", d->group, d->found[i].name);
 }
 
+/* What is wrong with a record of the store comes without words. */
+static const struct herd_diag *diag_of(struct herd_diag *diag,
+				       const struct detach *d, int err)
+{
+	herd_diag_set(diag, err, d->group, HERD_NO_OFFSET,
+		      "the index cannot be read: %s", strerror(-err));
+	return diag;
+}
+
 static int detach(struct detach *d)
 {
 	struct herd_diag diag = { .offset = HERD_NO_OFFSET };
@@ -161,7 +170,7 @@ static int detach(struct detach *d)
 	if (!err)
 		report(d);
 	else if (!d->said)
-		herd_tool_fail(&diag, err);
+		herd_tool_fail(diag_of(&diag, d, err), err);
 	free(d->found);
 	return herd_tool_finish(err ? HERD_EXIT_FAILED : HERD_EXIT_OK);
 }
