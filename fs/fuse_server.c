@@ -4,9 +4,10 @@
  * the kernel's requests to the tree until it is unmounted or told to end. It
  * never unmounts: that is the supervisor's.
  *
- * Threads: one until all is locked in, then those of the session. `asking`
+ * Threads: one until all is locked in, then those of the loop. `asking`
  * lets one of them at a time wait for the supervisor's answer.
  */
+#include "fs/fuse_loop.h"
 #include "fs/fuse_ops.h"
 #include "fs/fuse_server.h"
 #include "acquire/confine.h"
@@ -246,6 +247,7 @@ static int start(struct server *s, struct herd_diag *diag)
 		.cache_mb = m->cache_mb ? m->cache_mb : CACHE_MB,
 		.on_failure = tell_line,
 		.on_failure_arg = s,
+		.on_wait = herd_fuse_loop_hand_on,
 	};
 	int err = herd_store_open(m->store, 0, &s->store, diag);
 
@@ -257,8 +259,6 @@ static int start(struct server *s, struct herd_diag *diag)
 		err = make_session(s, diag);
 	if (!err)
 		err = mount_it(s, diag);
-	if (!err && fuse_set_signal_handlers(s->session))
-		err = -EIO;
 	if (!err)
 		err = lock_in(s, diag);
 	log_open = false;
@@ -281,32 +281,21 @@ static void let_go(const struct server *s)
 		dup2(s->devnull, fd);
 }
 
-static int serve(struct server *s)
-{
-	const struct herd_mount *m = s->plan->mount;
-	struct fuse_loop_config *c = fuse_loop_cfg_create();
-	int r;
-
-	if (!c)
-		return -ENOMEM;
-	fuse_loop_cfg_set_clone_fd(c, 1);
-	fuse_loop_cfg_set_max_threads(c, m->threads ? m->threads : THREADS);
-	fuse_loop_cfg_set_idle_threads(c, m->threads ? m->threads : THREADS);
-	r = fuse_session_loop_mt(s->session, c);
-	fuse_loop_cfg_destroy(c);
-	return r;
-}
-
 void herd_mount_serve(const struct herd_mount_plan *p, int sock)
 {
 	struct server s = { .plan = p, .sock = sock, .devnull = -1,
 			    .asking = PTHREAD_MUTEX_INITIALIZER };
 	struct herd_diag diag = { .offset = HERD_NO_OFFSET };
 	struct herd_mount_message ready = { .type = HERD_MOUNT_READY };
-	int err, status;
+	sigset_t term;
+	int err;
 
 	signal(SIGINT, SIG_IGN);	/* the supervisor sees to the end */
 	signal(SIGHUP, SIG_IGN);
+	signal(SIGPIPE, SIG_IGN);
+	sigemptyset(&term);	/* the loop waits for it */
+	sigaddset(&term, SIGTERM);
+	sigprocmask(SIG_BLOCK, &term, NULL);
 	s.devnull = open("/dev/null", O_RDWR | O_CLOEXEC);
 	if (s.devnull < 0)
 		fail(&s, -errno, &diag);
@@ -315,8 +304,11 @@ void herd_mount_serve(const struct herd_mount_plan *p, int sock)
 		fail(&s, err, &diag);
 	let_go(&s);
 	tell(&s, &ready);
-	status = serve(&s) < 0;
-	herd_tree_close(s.fuse.tree);
-	herd_store_close(s.store);
-	_exit(status);
+	err = herd_fuse_loop(s.session, p->mount->threads ? p->mount->threads :
+				       THREADS);
+	if (!err) {
+		herd_tree_close(s.fuse.tree);
+		herd_store_close(s.store);
+	}
+	_exit(err < 0);
 }

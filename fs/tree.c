@@ -331,6 +331,8 @@ int herd_tree_open(struct herd_store *store,
 	pthread_mutex_init(&t->loading, NULL);
 	pthread_mutex_init(&t->failure_lock, NULL);
 	herd_cache_init(&t->cache, (size_t)options->cache_mb << 20);
+	t->cache.on_make = options->on_wait;
+	t->cache.on_make_arg = options->on_wait_arg;
 	err = open_readers(t, diag);
 	if (!err)
 		err = load_members(t, diag);

@@ -28,6 +28,10 @@ struct herd_tree_options {
 	   thread that met it. */
 	void (*on_failure)(void *arg, const char *line);
 	void *on_failure_arg;
+	/* May be NULL. Told before work that may take long, by the thread
+	   that will do it. */
+	void (*on_wait)(void *arg);
+	void *on_wait_arg;
 };
 
 /*

@@ -124,6 +124,8 @@ int herd_cache_get(struct herd_cache *c, struct herd_cache_key key,
 	struct herd_cached *item = find(c, h, key);
 
 	if (!item) {
+		if (c->on_make)
+			c->on_make(c->on_make_arg);
 		SCOPED_LOCK(&c->making[is_blob(key)][h % HERD_CACHE_STRIPES]);
 		int err;
 

@@ -227,20 +227,22 @@ struct reading {
 	void *arg;
 };
 
+static uint32_t disk_of(const struct herd_at *at)
+{
+	return at->holder->record.volumes[at->entry.volume].disk;
+}
+
 /* Source of the entry's disk. */
 static int get_disk(const struct herd_at *at, struct herd_tree_source **ret)
 {
-	return herd_disk_get(at->tree, at->holder,
-			     at->holder->record.volumes[at->entry.volume].disk,
-			     ret);
+	return herd_disk_get(at->tree, at->holder, disk_of(at), ret);
 }
 
 static bool disk_failed(const struct herd_at *at, struct herd_tree_source *s,
 			int err, const struct herd_diag *diag)
 {
-	return herd_disk_failed(at->tree, at->holder,
-				at->holder->record.volumes
-				[at->entry.volume].disk, s, err, diag);
+	return herd_disk_failed(at->tree, at->holder, disk_of(at), s, err,
+				diag);
 }
 
 /* Fills iov from pieces; what cannot be mapped is read. */
@@ -290,8 +292,10 @@ static int read_pieces(const struct reading *r, const struct piece *v,
 		       size_t n)
 {
 	struct iovec iov[PIECES_MAX + HERD_TREE_READ_MAX / ZEROS];
+	const struct herd_at *at = r->at;
 	struct herd_tree_source *s;
 	bool again = true, all_holes = true;
+	int64_t before;
 	int err, k = 0;
 
 	for (size_t i = 0; i < n; i++)
@@ -306,9 +310,12 @@ static int read_pieces(const struct reading *r, const struct piece *v,
 		err = get_disk(r->at, &s);
 		if (err)
 			return err;
+		before = herd_disk_before(at->tree, at->holder, disk_of(at), s,
+					  r->len);
 		err = gather(s->source, v, n, iov, &k, r->len, &diag);
 		if (!err) {
 			err = r->fn(r->arg, iov, k);
+			herd_disk_after(at->holder, disk_of(at), before);
 			/* the answer is given: no second try */
 			if (err == -EFAULT) {
 				herd_diag_set(&diag, err, s->source->name,
@@ -334,6 +341,7 @@ static int read_copied(const struct reading *r)
 	size_t done = 0;
 	int err = whole ? 0 : -ENOMEM;
 
+	herd_tree_will_wait(r->at->tree);
 	while (!err && done < r->len) {
 		struct herd_diag diag = { .offset = HERD_NO_OFFSET };
 		struct herd_tree_source *s;
@@ -414,6 +422,7 @@ static int read_by_reader(const struct reading *r)
 
 	if (err)
 		return err;
+	herd_tree_will_wait(at->tree);
 	iov = (struct iovec){ thread_buffer(r->len), r->len };
 	if (!iov.iov_base)
 		err = -ENOMEM;

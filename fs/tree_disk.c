@@ -15,6 +15,9 @@
 
 #define CHECK_SECONDS 1
 #define REOPEN_MAX 5
+#define LONG_READ (64u << 10)	/* bytes that take longer than a hand-over */
+#define SLOW_NS 500000		/* not out of the page cache */
+#define SLOW_READS 64
 
 static int64_t now(void)
 {
@@ -88,6 +91,7 @@ static int open_locked(struct herd_tree *t, struct herd_tree_instance *i,
 
 	if (!s)
 		return -ENOMEM;
+	herd_tree_will_wait(t);
 	err = t->open_disk(t->open_disk_arg, i->record.id, disk,
 			   &i->record.disks[disk], &s->source, diag);
 	if (!err)
@@ -168,6 +172,37 @@ int herd_disk_get(struct herd_tree *t, struct herd_tree_instance *i,
 	}
 	*ret = s;
 	return 0;
+}
+
+int64_t herd_disk_before(struct herd_tree *t, struct herd_tree_instance *i,
+			 uint32_t disk, const struct herd_tree_source *s,
+			 size_t len)
+{
+	struct herd_tree_disk *d = &i->disks[disk];
+	int slow = atomic_load_explicit(&d->slow, memory_order_relaxed);
+	struct timespec ts;
+
+	if (slow > 0)
+		atomic_fetch_sub_explicit(&d->slow, 1, memory_order_relaxed);
+	if (slow > 0 || len >= LONG_READ || !s->source->ops->map) {
+		herd_tree_will_wait(t);
+		return 0;
+	}
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return ts.tv_sec * 1000000000 + ts.tv_nsec;
+}
+
+void herd_disk_after(struct herd_tree_instance *i, uint32_t disk,
+		     int64_t before)
+{
+	struct timespec ts;
+
+	if (!before)
+		return;
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	if (ts.tv_sec * 1000000000 + ts.tv_nsec - before > SLOW_NS)
+		atomic_store_explicit(&i->disks[disk].slow, SLOW_READS,
+				      memory_order_relaxed);
 }
 
 bool herd_disk_failed(struct herd_tree *t, struct herd_tree_instance *i,

@@ -56,6 +56,8 @@ struct herd_cached {
 #define HERD_CACHE_STRIPES 64
 
 struct herd_cache {
+	void (*on_make)(void *arg);	/* told before anything is made */
+	void *on_make_arg;
 	pthread_mutex_t lock;
 	size_t limit, bytes;
 	TAILQ_HEAD(herd_cache_lru, herd_cached) lru;	/* used last, first */
@@ -91,6 +93,7 @@ struct herd_tree_disk {
 	bool noted;		/* that reading failed */
 	unsigned reopened;
 	_Atomic int64_t checked;	/* monotonic seconds; when last verified */
+	atomic_int slow;	/* reads to come that had better not be waited for */
 };
 
 /* For content that only the reader of the file system can give. */
@@ -171,6 +174,11 @@ int herd_tree_instance(struct herd_tree *t, struct herd_txn *txn, uint32_t id,
 		       struct herd_tree_instance **ret);
 int herd_tree_herd(struct herd_txn *txn, struct herd_tree_group *g,
 		   struct herd_herd **ret);
+static inline void herd_tree_will_wait(struct herd_tree *t)
+{
+	if (t->options.on_wait)
+		t->options.on_wait(t->options.on_wait_arg);
+}
 static inline uint32_t
 herd_tree_reference(const struct herd_tree_instance *i)
 {
@@ -306,6 +314,15 @@ int herd_file_get(struct herd_tree *t, uint64_t node, struct herd_blob **ret);
 int herd_disk_get(struct herd_tree *t, struct herd_tree_instance *i,
 		  uint32_t disk, struct herd_tree_source **ret);
 void herd_disk_put(struct herd_tree_source *s);
+/*
+ * Around a read of len bytes: says when it may take long, because of what it
+ * is or because others did lately.
+ */
+int64_t herd_disk_before(struct herd_tree *t, struct herd_tree_instance *i,
+			 uint32_t disk, const struct herd_tree_source *s,
+			 size_t len);
+void herd_disk_after(struct herd_tree_instance *i, uint32_t disk,
+		     int64_t before);
 /*
  * Reading from `used` failed with err, which gets noted. True: it is worth
  * trying again with what herd_disk_get gives now.
