@@ -53,6 +53,8 @@ struct herd_hash_pool {
 	unsigned sleeping;	/* workers; none is woken needlessly, for that
 				   costs as much as a small file's digest */
 	bool owner_waits;
+	size_t woken_at;	/* … until so many wait, and with 0 until all
+				   is done */
 	uint64_t pushed_bytes;
 	struct herd_rec **done;
 	size_t n_done, cap_done;
@@ -178,6 +180,13 @@ static int note_done(struct herd_hash_pool *p, struct herd_rec *rec)
 	return 0;
 }
 
+/* Whether it has come to what the owner waits for. */
+static bool is_awaited(const struct herd_hash_pool *p)
+{
+	return p->woken_at ? p->waiting < p->woken_at :
+			     !p->waiting && !p->running;
+}
+
 static void *worker_main(void *arg)
 {
 	struct worker *w = arg;
@@ -209,7 +218,7 @@ static void *worker_main(void *arg)
 		if (err && !p->error)
 			p->error = err;
 		p->running--;
-		if (p->owner_waits && (p->error || p->waiting < QUEUE_MAX / 2))
+		if (p->owner_waits && (p->error || is_awaited(p)))
 			pthread_cond_signal(&p->idle);
 	}
 	pthread_mutex_unlock(&p->lock);
@@ -301,6 +310,7 @@ static int push_job(struct herd_hash_pool *p, struct job *j, uint64_t bytes)
 	SCOPED_LOCK(&p->lock);
 
 	p->owner_waits = true;
+	p->woken_at = QUEUE_MAX / 2;
 	while (p->waiting >= QUEUE_MAX && !p->error)
 		pthread_cond_wait(&p->idle, &p->lock);
 	p->owner_waits = false;
@@ -386,6 +396,7 @@ int herd_hash_pool_wait(struct herd_hash_pool *p, int ms, uint64_t *ret_left)
 	SCOPED_LOCK(&p->lock);
 
 	p->owner_waits = true;
+	p->woken_at = 0;
 	while ((p->waiting || p->running) && !p->error) {
 		if (ms < 0)
 			pthread_cond_wait(&p->idle, &p->lock);
