@@ -70,11 +70,8 @@ static int find_dirty(struct delta *d, struct herd_diag *diag)
 	int err = d->v->volume->ops->inodes_in(d->v->volume, changed, on_inode,
 					       d, diag);
 
-	for (size_t i = 0; i < changed->n && !err; i++)
-		err = herd_owner_each(s->txn, s->reference.id, d->v->index,
-				      changed->v[i].start, changed->v[i].len,
-				      on_owner, d);
-	return err;
+	return err ?: herd_owner_each(s->txn, s->reference.id, d->v->index,
+				      changed, on_owner, d);
 }
 
 /* ---- the reference's side ---- */

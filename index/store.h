@@ -215,11 +215,14 @@ enum herd_owner_kind { HERD_OWNER_DATA, HERD_OWNER_META };
 int herd_owner_put(struct herd_txn *t, uint32_t reference, uint32_t volume,
 		   uint64_t start, uint64_t len, uint64_t ino,
 		   enum herd_owner_kind kind);
-/* fn for each owner of any byte of [start, start+len). */
+typedef int herd_owner_fn(void *arg, uint64_t start, uint64_t len, uint64_t ino,
+			  enum herd_owner_kind kind);
+/*
+ * fn for each owner of any byte in ranges, which are normalised; in no order,
+ * and again for each of them that it reaches into.
+ */
 int herd_owner_each(struct herd_txn *t, uint32_t reference, uint32_t volume,
-		    uint64_t start, uint64_t len,
-		    int (*fn)(void *arg, uint64_t start, uint64_t len,
-			      uint64_t ino, enum herd_owner_kind kind),
+		    const struct herd_extents *ranges, herd_owner_fn *fn,
 		    void *arg);
 
 /* ---- the herd's statistics ---- */

@@ -289,52 +289,78 @@ static void close_cursor(MDB_cursor **c)
 	mdb_cursor_close(*c);
 }
 
+struct owner_search {
+	MDB_cursor *c;
+	uint8_t key[OWNER_KEY];
+	const struct herd_extents *ranges;
+	herd_owner_fn *fn;
+	void *arg;
+	struct owner o;		/* where the cursor stands */
+};
+
+/* The first owner from the key on, or after the cursor; 1 when there is none. */
+static int owner_step(struct owner_search *q, MDB_cursor_op op)
+{
+	MDB_val k = herd_val(q->key, sizeof(q->key)), v;
+	int rc = mdb_cursor_get(q->c, &k, &v, op);
+
+	if (rc == MDB_NOTFOUND)
+		return 1;
+	if (rc)
+		return herd_mdb_errno(rc);
+	if (k.mv_size < OWNER_PREFIX || memcmp(k.mv_data, q->key, OWNER_PREFIX))
+		return 1;
+	return owner_decode(&k, &v, &q->o);
+}
+
+/* Those of one class, range after range; 1 when no more owners follow. */
+static int owner_class(struct owner_search *q, unsigned class)
+{
+	const struct herd_extents *e = q->ranges;
+	int r = 0;
+
+	for (size_t i = 0; i < e->n && !r;) {
+		const uint64_t start = e->v[i].start, end = start + e->v[i].len;
+
+		owner_seek_key(q->key, class, start);
+		r = owner_step(q, MDB_SET_RANGE);
+		while (!r && q->o.class == class && q->o.start < end) {
+			if (q->o.start + q->o.len > start)
+				r = q->fn(q->arg, q->o.start, q->o.len,
+					  q->o.ino, q->o.kind);
+			if (!r)
+				r = owner_step(q, MDB_NEXT);
+		}
+		if (!r && q->o.class != class)
+			break;
+		/* what begins before this one has been told of: it would also
+		   reach into range i */
+		while (i < e->n && e->v[i].start + e->v[i].len <= q->o.start)
+			i++;
+	}
+	return r;
+}
+
 int herd_owner_each(struct herd_txn *t, uint32_t reference, uint32_t volume,
-		    uint64_t start, uint64_t len,
-		    int (*fn)(void *arg, uint64_t start, uint64_t len,
-			      uint64_t ino, enum herd_owner_kind kind),
+		    const struct herd_extents *ranges, herd_owner_fn *fn,
 		    void *arg)
 {
 	MDB_cursor *c CLEANUP(close_cursor) = NULL;
-	uint64_t end = len > UINT64_MAX - start ? UINT64_MAX : start + len;
-	uint8_t key[OWNER_KEY];
-	struct owner o;
-	MDB_val k, v;
-	unsigned class = 0;
-	bool seek = true;
+	struct owner_search q = { .ranges = ranges, .fn = fn, .arg = arg };
+	int r = herd_mdb_errno(mdb_cursor_open(t->mdb,
+					       t->store->dbi[TABLE_OWNER], &c));
 
-	owner_prefix(key, reference, volume);
-	int rc = mdb_cursor_open(t->mdb, t->store->dbi[TABLE_OWNER], &c);
-
-	while (!rc && len) {
-		if (seek) {
-			owner_seek_key(key, class, start);
-			k = herd_val(key, sizeof(key));
-		}
-		rc = mdb_cursor_get(c, &k, &v, seek ? MDB_SET_RANGE : MDB_NEXT);
-		if (rc || k.mv_size < OWNER_PREFIX ||
-		    memcmp(k.mv_data, key, OWNER_PREFIX))
-			break;
-		int r = owner_decode(&k, &v, &o);
-
-		if (r)
-			return r;
-		/* past the range, or in another class: on to where that one
-		   begins to matter */
-		seek = o.class > class || o.start >= end;
-		if (seek) {
-			class = o.class > class ? o.class : class + 1;
-			if (class > 63)
-				break;
-			continue;
-		}
-		if (o.start < end && o.start + o.len > start) {
-			r = fn(arg, o.start, o.len, o.ino, o.kind);
-			if (r)
-				return r;
+	q.c = c;
+	owner_prefix(q.key, reference, volume);
+	for (unsigned class = 0; class <= 63 && !r; class++) {
+		owner_seek_key(q.key, class, 0);
+		r = owner_step(&q, MDB_SET_RANGE);
+		if (!r) {
+			class = q.o.class;
+			r = owner_class(&q, class);
 		}
 	}
-	return rc == MDB_NOTFOUND ? 0 : herd_mdb_errno(rc);
+	return r == 1 ? 0 : r;
 }
 
 /* ---- digests of an interrupted attach ---- */

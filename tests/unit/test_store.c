@@ -360,23 +360,39 @@ static int see_owner(void *arg, uint64_t start, uint64_t len, uint64_t ino,
 	assert_int_equal(kind, ino & 1);
 	assert_int_equal(start, owners[ino].start);
 	assert_int_equal(len, owners[ino].len);
-	assert_false(owners[ino].seen);
 	owners[ino].seen = true;
 	return 0;
 }
 
-static void query_owners(struct herd_txn *t, uint64_t start, uint64_t len)
+static void query_ranges(struct herd_txn *t, const struct herd_extents *e)
 {
 	for (unsigned i = 0; i < OWNERS; i++)
 		owners[i].seen = false;
-	must(herd_owner_each(t, 3, 1, start, len, see_owner, NULL));
-	for (unsigned i = 0; i < OWNERS; i++) {
-		const struct owner_model *o = &owners[i];
-		bool hit = len && o->start < start + len &&
-			   o->start + o->len > start;
+	must(herd_owner_each(t, 3, 1, e, see_owner, NULL));
+	for (unsigned i = 0; i < OWNERS; i++)
+		assert_int_equal(owners[i].seen,
+				 herd_extents_overlap(e, owners[i].start,
+						      owners[i].len));
+}
 
-		assert_int_equal(o->seen, hit);
-	}
+static void query_owners(struct herd_txn *t, uint64_t start, uint64_t len)
+{
+	struct herd_extent one = { start, len };
+
+	query_ranges(t, &(struct herd_extents){ .v = &one, .n = len > 0 });
+}
+
+/* Many ranges at once, near to one another or not. */
+static void query_many(struct herd_txn *t)
+{
+	CLEANUP(herd_extents_deinit) struct herd_extents e = { 0 };
+	unsigned shift = 2 + rnd() % 50;
+
+	for (unsigned n = rnd() % 40; n; n--)
+		must(herd_extents_add(&e, rnd() >> shift,
+				      1 + (rnd() >> (shift + rnd() % 14))));
+	herd_extents_normalise(&e);
+	query_ranges(t, &e);
 }
 
 /* Lengths of every size, overlapping at will. */
@@ -400,6 +416,8 @@ static void test_owners(void **state)
 	for (unsigned n = 0; n < 5000; n++)
 		query_owners(t, rnd() >> (2 + rnd() % 62),
 			     rnd() >> (2 + rnd() % 62));
+	for (unsigned n = 0; n < 5000; n++)
+		query_many(t);
 	for (unsigned i = 0; i < OWNERS; i++) {
 		query_owners(t, owners[i].start + owners[i].len - 1, 1);
 		query_owners(t, owners[i].start + owners[i].len, 1);
