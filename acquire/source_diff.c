@@ -11,7 +11,13 @@
 
 #include <string.h>
 
-#define UNIT 4096u
+#define BLOCK 4096u
+/*
+ * What a difference is narrowed down to: the size of an inode. A block full of
+ * them in which one changed must not have the others looked at again.
+ */
+#define UNIT 256u
+#define RUNS_MAX 4u	/* of units in a block; with more, all of it differs */
 /* Both buffers fit in the second-level cache, and a read is worth its call. */
 #define CHUNK (256u << 10)
 #define THREADS_MAX 64u
@@ -69,7 +75,7 @@ static int intersect(const struct herd_extents *a, const struct herd_extents *b,
 	return err;
 }
 
-/* Cuts [start, start+len) into pieces that end where units do. */
+/* Cuts [start, start+len) into pieces that end where blocks do. */
 static int cut(uint64_t start, uint64_t len, struct herd_extents *ret)
 {
 	while (len) {
@@ -117,6 +123,32 @@ static int find_pieces(struct herd_source *a, struct herd_source *b,
 
 /* ---- reading and comparing ---- */
 
+/* What differs in a block of len bytes that stands at `start`. */
+static int compare_block(struct worker *w, const uint8_t *a, const uint8_t *b,
+			 size_t len, uint64_t start)
+{
+	struct herd_extent runs[RUNS_MAX];
+	size_t n = 0;
+	bool open = false;
+	int err = 0;
+
+	for (size_t pos = 0; pos < len && n <= RUNS_MAX; pos += UNIT) {
+		size_t part = len - pos < UNIT ? len - pos : UNIT;
+		bool differs = memcmp(a + pos, b + pos, part);
+
+		if (differs && open)
+			runs[n - 1].len += part;
+		else if (differs && n++ < RUNS_MAX)
+			runs[n - 1] = (struct herd_extent){ start + pos, part };
+		open = differs;
+	}
+	if (n > RUNS_MAX)
+		return herd_extents_add(&w->found, start, len);
+	for (size_t i = 0; !err && i < n; i++)
+		err = herd_extents_add(&w->found, runs[i].start, runs[i].len);
+	return err;
+}
+
 static int compare_piece(struct worker *w, uint64_t start, size_t len)
 {
 	const uint8_t *a = w->buf, *b = w->buf + CHUNK;
@@ -130,11 +162,12 @@ static int compare_piece(struct worker *w, uint64_t start, size_t len)
 	if (!memcmp(a, b, len))
 		return 0;
 	for (size_t pos = 0; pos < len && !err;) {
-		size_t room = UNIT - (start + pos) % UNIT;
+		size_t room = BLOCK - (start + pos) % BLOCK;
 		size_t part = len - pos < room ? len - pos : room;
 
 		if (memcmp(a + pos, b + pos, part))
-			err = herd_extents_add(&w->found, start + pos, part);
+			err = compare_block(w, a + pos, b + pos, part,
+					    start + pos);
 		pos += part;
 	}
 	return err;
