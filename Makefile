@@ -45,7 +45,7 @@ FUZZ_BIN := $(patsubst %.c,$(B)/%,$(FUZZ))
 
 # ---- how -------------------------------------------------------------------
 
-PKGS := fuse3 libcrypto jansson lmdb ext2fs com_err libnbd libseccomp
+PKGS := fuse3 libcrypto zlib jansson lmdb ext2fs com_err libnbd libseccomp
 PKG_CFLAGS = $(shell pkg-config --cflags $(PKGS))
 PKG_LIBS = $(shell pkg-config --libs $(PKGS)) -ltsk -pthread
 

@@ -3,7 +3,6 @@
 
 #include "acquire/base/buf.h"
 #include "acquire/detect.h"
-#include "acquire/qcow2.h"
 #include "acquire/source_impl.h"
 
 #include <limits.h>
@@ -92,10 +91,20 @@ static int read_qcow2(const char *path, struct herd_qcow2 *ret,
 	if (err)
 		return err;
 
-	size_t len = size < HERD_QCOW2_HEADER_MAX ? (size_t)size :
-						    HERD_QCOW2_HEADER_MAX;
-	CLEANUP_FREE uint8_t *bytes = malloc(len ? len : 1);
 	const char *name = herd_path_base(path);
+	uint8_t start[HERD_QCOW2_START] = { 0 };
+
+	err = herd_pread_full(fd, start,
+			      size < sizeof(start) ? size : sizeof(start), 0,
+			      name, diag);
+	if (err)
+		return err;
+
+	size_t len = herd_qcow2_header_len(start);
+
+	if (len > size)
+		len = (size_t)size;
+	CLEANUP_FREE uint8_t *bytes = malloc(len ? len : 1);
 
 	if (!bytes)
 		return -ENOMEM;
@@ -180,15 +189,34 @@ static int add_once(struct herd_image *img, const char *path,
 	return herd_image_add_file(img, path, diag);
 }
 
+/* Of img->format: what its first file is. */
+static void first_format(const struct herd_image *img, char ret[16])
+{
+	bool qemu = !strncmp(img->format, "qemu-", 5);
+
+	snprintf(ret, 16, "%s", img->format + (qemu ? 5 : 0));
+}
+
+/* Ours to read: nothing but plain qcow2 on one another, or on a raw file. */
+static int choose_reader(struct herd_image *img, bool plain)
+{
+	if (plain || strcmp(img->format, "qcow2"))
+		return 0;
+	free(img->format);
+	img->format = strdup("qemu-qcow2");
+	return img->format ? 0 : -ENOMEM;
+}
+
 int herd_chain_build(struct herd_image *img, const char *path,
 		     const char *allowed_dir, struct herd_diag *diag)
 {
 	CLEANUP_FREE char *current = strdup(path);
+	bool plain = true;
 	char format[16];
 
 	if (!current)
 		return -ENOMEM;
-	snprintf(format, sizeof(format), "%s", img->format);
+	first_format(img, format);
 	for (unsigned depth = 0; depth < HERD_CHAIN_MAX; depth++) {
 		CLEANUP_FREE char *data = NULL;
 		CLEANUP_FREE char *next = NULL;
@@ -202,8 +230,9 @@ int herd_chain_build(struct herd_image *img, const char *path,
 						 "data file", allowed_dir,
 						 &data, diag) ?:
 			      add_once(img, data, diag);
+		plain = plain && (q.plain || !strcmp(format, "raw"));
 		if (err || !q.backing[0])
-			return err;
+			return err ?: choose_reader(img, plain);
 		err = herd_chain_resolve(current, q.backing, "backing file",
 					 allowed_dir, &next, diag) ?:
 		      backing_format(current, &q, next, format, diag);
@@ -231,7 +260,7 @@ int herd_chain_read(const struct herd_image *img, struct herd_chain *ret,
 	size_t file = 0;
 	char format[16];
 
-	snprintf(format, sizeof(format), "%s", img->format);
+	first_format(img, format);
 	for (;;) {
 		struct herd_qcow2 q = { 0 };
 		int err = 0;
@@ -248,7 +277,7 @@ int herd_chain_read(const struct herd_image *img, struct herd_chain *ret,
 			err = read_qcow2(path, &q, diag);
 		if (err)
 			return err;
-		link->external_data = q.external_data;
+		link->qcow2 = q;
 		file += q.external_data;
 		if (!q.backing[0])
 			break;

@@ -13,14 +13,16 @@
 #ifndef HERD_CHAIN_H
 #define HERD_CHAIN_H
 
+#include "acquire/qcow2.h"
 #include "acquire/source.h"
 
 #define HERD_CHAIN_MAX 32	/* images one above the other */
 
 struct herd_chain_link {
-	char format[16];	/* as in herd_image.format */
+	char format[16];	/* as in herd_image.format, without "qemu-" */
 	size_t file;		/* index in herd_image.files */
-	bool external_data;	/* in file + 1 */
+	struct herd_qcow2 qcow2;	/* if it is one; has an external data
+					   file: file + 1 */
 };
 
 struct herd_chain {
@@ -41,7 +43,10 @@ int herd_chain_resolve(const char *holder, const char *name, const char *what,
 int herd_image_add_file(struct herd_image *img, const char *path,
 			struct herd_diag *diag);
 
-/* Identifies the image at path (of img->format) and all it stands on. */
+/*
+ * Identifies the image at path (of img->format) and all it stands on. A qcow2
+ * that only qemu can read, or that stands on such, becomes a "qemu-qcow2".
+ */
 int herd_chain_build(struct herd_image *img, const char *path,
 		     const char *allowed_dir, struct herd_diag *diag);
 

@@ -59,8 +59,16 @@ static int detect_qcow(const struct probe *p, uint64_t *ret_size)
 		return 0;
 	}
 
-	size_t len = p->file_size < HERD_QCOW2_HEADER_MAX ?
-			     (size_t)p->file_size : HERD_QCOW2_HEADER_MAX;
+	uint8_t start[HERD_QCOW2_START] = { 0 };
+
+	c = at(p, 0);
+	herd_cur_copy(&c, start, sizeof(start));
+
+	size_t len = herd_qcow2_header_len(start);
+
+	if (len > p->file_size)
+		len = (size_t)p->file_size;
+
 	CLEANUP_FREE uint8_t *bytes = malloc(len);
 	struct herd_qcow2 q;
 

@@ -101,8 +101,6 @@ static const char *driver_of(const char *format)
 {
 	if (!strcmp(format, "vhd"))
 		return "vpc";
-	if (!strcmp(format, "qemu-vmdk"))
-		return "vmdk";
 	return format;
 }
 
@@ -122,7 +120,7 @@ static int put_tree(struct launch *l, struct herd_diag *diag)
 				i ? ",\"backing\":" : "",
 				driver_of(link->format));
 		put_file(l, link->file);
-		if (link->external_data) {
+		if (link->qcow2.external_data) {
 			herd_buf_printf(&l->tree, ",\"data-file\":");
 			put_file(l, link->file + 1);
 		}

@@ -207,7 +207,8 @@ static bool is_raw(const struct herd_image *img)
 
 bool herd_image_needs_helper(const struct herd_image *img)
 {
-	static const char *const formats[] = { "ewf", "vmdk", "vhd", NULL };
+	static const char *const formats[] = { "qcow2", "ewf", "vmdk", "vhd",
+					       NULL };
 
 	return !is_raw(img) && !is_one_of(img->format, formats);
 }
@@ -222,6 +223,8 @@ int herd_image_open(const struct herd_image *img, struct herd_helper *helper,
 		return -EINVAL;
 	if (is_raw(img))
 		err = herd_source_open_raw(img, &s, diag);
+	else if (!strcmp(img->format, "qcow2"))
+		err = herd_source_open_qcow2(img, &s, diag);
 	else if (!herd_image_needs_helper(img))
 		err = herd_source_open_tsk(img, &s, diag);
 	else

@@ -93,7 +93,7 @@ void herd_source_destroy(struct herd_source *s);
 /*
  * Where s differs from other, within the byte ranges of `within` (NULL: all).
  * By changed_extents when the two are related, else by comparing content in
- * units of 4 KiB, with `threads` threads, skipping what neither holds data
+ * units of 256 bytes, with `threads` threads, skipping what neither holds data
  * in. Bytes past the end of the shorter one differ.
  * *ret_compared: bytes that had to be compared (0 when related); may be NULL.
  */
@@ -132,8 +132,9 @@ struct herd_image_file {
 
 struct herd_image {
 	char *format;		/* "raw", "split", "ewf", "vmdk", "vhd", or a
-				   format of QEMU's: "qcow2", "vdi", … and
-				   "qemu-vmdk"; see docs/SOURCES.md */
+				   "qcow2", or a format that qemu reads: "vdi",
+				   …, "qemu-vmdk", "qemu-qcow2"; see
+				   docs/SOURCES.md */
 	uint64_t size;		/* of the disk inside, bytes */
 	struct herd_image_file *files;	/* segments, or the backing chain,
 					   top first; owned */

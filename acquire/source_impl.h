@@ -47,6 +47,8 @@ int herd_source_open_raw(const struct herd_image *img, struct herd_source **ret,
 			 struct herd_diag *diag);
 int herd_source_open_tsk(const struct herd_image *img, struct herd_source **ret,
 			 struct herd_diag *diag);
+int herd_source_open_qcow2(const struct herd_image *img,
+			   struct herd_source **ret, struct herd_diag *diag);
 int herd_source_open_nbd(const struct herd_image *img,
 			 struct herd_helper *helper, struct herd_source **ret,
 			 struct herd_diag *diag);

@@ -4,17 +4,12 @@
  * only these descriptors are read, written and polled, so it works in a
  * process that may open no socket any more.
  *
- * Overlays on a raw file are the common case, and most of what is read of
- * them lies in that file. Once qemu has said what the images above it hold,
- * the rest is read there without it, which is ten times as fast.
- *
  * Threads: a small pool of connections, each with a lock that is held for one
  * request, so that several threads read at the same time. A request that gets
  * no answer for a minute, or a server that goes away, ends its connection;
  * with the last one every read is -EIO. The rest is immutable once open.
  */
-#include "acquire/chain.h"
-#include "acquire/source_impl.h"
+#include "acquire/stacked.h"
 
 #include <libnbd.h>
 #include <string.h>
@@ -24,7 +19,6 @@
 #define TIMEOUT_MS 60000
 #define REQUEST_MAX (2u << 20)
 #define STATUS_MAX (1u << 30)
-#define EXTENTS_MAX (1u << 24)
 #define ALIGN_MAX (64u << 10)
 
 /*
@@ -42,15 +36,11 @@ struct connection {
 };
 
 struct nbd_source {
-	struct herd_source base;
-	struct herd_image img;
-	struct herd_chain chain;
+	struct herd_stacked s;
 	struct connection connections[HERD_HELPER_CONNECTIONS];
 	size_t n;
 	size_t align;			/* of offset and length of a request */
 	atomic_uint next;		/* where to look for a free one */
-	struct herd_source *bottom;	/* the raw file below all, or NULL */
-	struct herd_extents above;	/* what those above it hold */
 };
 
 /* ---- connections ---- */
@@ -165,15 +155,15 @@ static int read_some(struct connection *c, struct nbd_source *n, uint8_t *buf,
 		     struct herd_diag *diag)
 {
 	size_t in = off % n->align, part = len < REQUEST_MAX ? len : REQUEST_MAX;
-	uint64_t left = n->base.size - (off - in);
+	uint64_t left = n->s.base.size - (off - in);
 
 	if (!in && part >= n->align) {
 		*ret_len = part - part % n->align;
-		return request(c, &n->base, buf, *ret_len, off, diag);
+		return request(c, &n->s.base, buf, *ret_len, off, diag);
 	}
 	part = n->align - in < len ? n->align - in : len;
 
-	int err = request(c, &n->base, c->bounce,
+	int err = request(c, &n->s.base, c->bounce,
 			  left < n->align ? (size_t)left : n->align, off - in,
 			  diag);
 	if (err)
@@ -183,15 +173,16 @@ static int read_some(struct connection *c, struct nbd_source *n, uint8_t *buf,
 	return 0;
 }
 
-/* From the server, whatever lies below. */
-static int served_read(struct nbd_source *n, uint8_t *to, size_t len,
-		       uint64_t off, struct herd_diag *diag)
+static int nbd_source_read(struct herd_source *s, void *buf, size_t len,
+			   uint64_t off, struct herd_diag *diag)
 {
+	struct nbd_source *n = (struct nbd_source *)s;
 	struct connection *c = connection_take(n, NULL);
+	uint8_t *to = buf;
 	int err = 0;
 
 	if (!c)
-		return herd_diag_set(diag, -EIO, n->base.name, off,
+		return herd_diag_set(diag, -EIO, s->name, off,
 				     "qemu-nbd has gone away");
 	while (len && !err) {
 		size_t part = 0;
@@ -203,53 +194,6 @@ static int served_read(struct nbd_source *n, uint8_t *to, size_t len,
 	}
 	pthread_mutex_unlock(&c->lock);
 	return err;
-}
-
-/* From the raw file, which may be shorter than what stands on it. */
-static int bottom_read(struct nbd_source *n, uint8_t *to, size_t len,
-		       uint64_t off, struct herd_diag *diag)
-{
-	uint64_t there = off < n->bottom->size ? n->bottom->size - off : 0;
-	size_t part = len < there ? len : (size_t)there;
-
-	memset(to + part, 0, len - part);
-	return part ? herd_source_read(n->bottom, to, part, off, diag) : 0;
-}
-
-static int nbd_source_read(struct herd_source *s, void *buf, size_t len,
-			   uint64_t off, struct herd_diag *diag)
-{
-	struct nbd_source *n = (struct nbd_source *)s;
-	uint8_t *to = buf;
-	int err = 0;
-
-	if (!n->bottom)
-		return served_read(n, to, len, off, diag);
-	for (size_t i = herd_extents_after(&n->above, off); len && !err;) {
-		const struct herd_extent *e = i < n->above.n ?
-						      &n->above.v[i] : NULL;
-		bool above = e && e->start <= off;
-		uint64_t end = above ? e->start + e->len :
-			       e ? e->start : s->size;
-		size_t part = len < end - off ? len : (size_t)(end - off);
-
-		err = above ? served_read(n, to, part, off, diag) :
-			      bottom_read(n, to, part, off, diag);
-		to += part;
-		off += part;
-		len -= part;
-		i += above;
-	}
-	return err;
-}
-
-static const void *nbd_map(struct herd_source *s, uint64_t off, size_t len)
-{
-	struct nbd_source *n = (struct nbd_source *)s;
-
-	if (!n->bottom || herd_extents_overlap(&n->above, off, len))
-		return NULL;
-	return herd_source_map(n->bottom, off, len);
 }
 
 /* ---- block status ---- */
@@ -278,7 +222,7 @@ static int on_extents(void *arg, const char *context, uint64_t offset,
 		uint64_t len = entries[i] < left ? entries[i] : left;
 
 		if (w->wanted(entries[i + 1], w->limit))
-			w->err = w->ret->n < EXTENTS_MAX ?
+			w->err = w->ret->n < HERD_PIECES_MAX ?
 				 herd_extents_add(w->ret, w->pos, len) :
 				 -EOVERFLOW;
 		w->pos += len;
@@ -342,113 +286,10 @@ static bool is_above(uint32_t depth, size_t limit)
 	return depth >= 1 && depth <= limit;
 }
 
-/* ---- two images that stand on one ---- */
-
-/* One image as a stack of files; a raw file is a stack of one. */
-struct stack {
-	const struct herd_image_file *files;
-	size_t n_files;
-	const struct herd_chain *chain;
-};
-
-/* Whether a, from link i down, and b, from link j down, are the same. */
-static bool same_below(const struct stack *a, size_t i, const struct stack *b,
-		       size_t j)
-{
-	size_t fa = a->chain->links[i].file, fb = b->chain->links[j].file;
-
-	if (a->chain->n - i != b->chain->n - j ||
-	    a->n_files - fa != b->n_files - fb)
-		return false;
-	for (; i < a->chain->n; i++, j++)
-		if (strcmp(a->chain->links[i].format, b->chain->links[j].format))
-			return false;
-	for (; fa < a->n_files; fa++, fb++)
-		if (!herd_image_file_same(&a->files[fa], &b->files[fb]))
-			return false;
-	return true;
-}
-
-/* How many images of each lie above the first that they share. */
-static bool find_common(const struct stack *a, const struct stack *b,
-			size_t *ret_a, size_t *ret_b)
-{
-	for (size_t i = 0; i < a->chain->n; i++)
-		for (size_t j = 0; j < b->chain->n; j++)
-			if (same_below(a, i, b, j)) {
-				*ret_a = i;
-				*ret_b = j;
-				return true;
-			}
-	return false;
-}
-
-static const struct herd_source_ops nbd_ops;
-static const struct herd_chain raw_chain = {
-	.links = { { .format = "raw" } }, .n = 1,
-};
-
-static bool stack_of(const struct herd_source *s, struct stack *ret)
-{
-	const struct nbd_source *n = (const struct nbd_source *)s;
-	const struct herd_image_file *file = herd_source_raw_file(s);
-
-	if (s->ops == &nbd_ops)
-		*ret = (struct stack){ n->img.files, n->img.n_files, &n->chain };
-	else if (file)
-		*ret = (struct stack){ file, 1, &raw_chain };
-	else
-		return false;
-	return true;
-}
-
-/* Appends what the first `images` of s hold themselves. */
-static int add_above(struct herd_source *s, size_t images,
+static int nbd_above(struct herd_stacked *s, size_t images,
 		     struct herd_extents *ret, struct herd_diag *diag)
 {
-	struct nbd_source *n = (struct nbd_source *)s;
-	int err = 0;
-
-	if (!images)
-		return 0;
-	if (!n->bottom || images != n->chain.n - 1)
-		return walk_status(s, DEPTH, is_above, images, ret, diag);
-	for (size_t i = 0; !err && i < n->above.n; i++)
-		err = herd_extents_add(ret, n->above.v[i].start,
-				       n->above.v[i].len);
-	return err;
-}
-
-/*
- * What neither has allocated above the shared image comes from there, at the
- * same place, in both; so the rest is a superset of the difference.
- */
-static int nbd_changed_extents(struct herd_source *s, struct herd_source *other,
-			       struct herd_extents *ret, struct herd_diag *diag)
-{
-	struct stack a, b;
-	size_t above_a, above_b;
-	uint64_t shorter = s->size < other->size ? s->size : other->size;
-	uint64_t longer = s->size < other->size ? other->size : s->size;
-	int err;
-
-	if (!stack_of(s, &a) || !stack_of(other, &b) ||
-	    !find_common(&a, &b, &above_a, &above_b))
-		return -EOPNOTSUPP;
-
-	CLEANUP_EXTENTS struct herd_extents found = { 0 };
-
-	err = add_above(s, above_a, &found, diag) ?:
-	      add_above(other, above_b, &found, diag);
-	if (!err)
-		err = herd_extents_add(&found, shorter, longer - shorter);
-	if (err)
-		return err;
-	herd_extents_normalise(&found);
-	herd_extents_deinit(ret);
-	*ret = found;
-	found = (struct herd_extents){ 0 };
-	return 0;
+	return walk_status(&s->base, DEPTH, is_above, images, ret, diag);
 }
 
 static void nbd_destroy(struct herd_source *s)
@@ -460,9 +301,7 @@ static void nbd_destroy(struct herd_source *s)
 		free(n->connections[i].bounce);
 		pthread_mutex_destroy(&n->connections[i].lock);
 	}
-	herd_source_destroy(n->bottom);
-	herd_extents_deinit(&n->above);
-	herd_image_deinit(&n->img);
+	herd_image_deinit(&n->s.img);
 	herd_source_deinit(s);
 	free(n);
 }
@@ -470,9 +309,8 @@ static void nbd_destroy(struct herd_source *s)
 static const struct herd_source_ops nbd_ops = {
 	.kind = "nbd",
 	.read = nbd_source_read,
-	.map = nbd_map,
 	.data_extents = nbd_data_extents,
-	.changed_extents = nbd_changed_extents,
+	.changed_extents = herd_stacked_changed_extents,
 	.destroy = nbd_destroy,
 };
 
@@ -484,13 +322,13 @@ static int learn_geometry(struct nbd_source *n, struct herd_diag *diag)
 	int64_t align = nbd_get_block_size(nbd, LIBNBD_SIZE_MINIMUM);
 
 	if (size < 0)
-		return failure(&n->base, HERD_NO_OFFSET, diag);
+		return failure(&n->s.base, HERD_NO_OFFSET, diag);
 	if (align > ALIGN_MAX)
-		return herd_diag_set(diag, -EBADMSG, n->base.name,
+		return herd_diag_set(diag, -EBADMSG, n->s.base.name,
 				     HERD_NO_OFFSET,
 				     "qemu-nbd asks for requests of %lld bytes",
 				     (long long)align);
-	n->base.size = (uint64_t)size;
+	n->s.base.size = (uint64_t)size;
 	n->align = align > 0 ? (size_t)align : 1;
 	for (size_t i = 0; i < n->n; i++) {
 		n->connections[i].bounce = malloc(n->align);
@@ -510,34 +348,12 @@ static int connect_all(struct nbd_source *n, struct herd_helper *helper,
 		c->context = contexts[i % ARRAY_SIZE(contexts)];
 		n->n = i + 1;
 
-		int err = connection_open(c, &n->base, TAKE_FD(helper->fds[i]),
+		int err = connection_open(c, &n->s.base, TAKE_FD(helper->fds[i]),
 					  diag);
 		if (err)
 			return err;
 	}
 	return learn_geometry(n, diag);
-}
-
-/*
- * Finds out what can be read without the server. When it cannot tell, as with
- * damaged tables, all is read through it.
- */
-static int open_bottom(struct nbd_source *n, struct herd_diag *diag)
-{
-	struct herd_chain_link *last = &n->chain.links[n->chain.n - 1];
-	struct herd_image img = {
-		.format = last->format, .files = &n->img.files[last->file],
-		.n_files = 1,
-	};
-
-	if (n->chain.n < 2 || strcmp(last->format, "raw"))
-		return 0;
-	int err = walk_status(&n->base, DEPTH, is_above, n->chain.n - 1,
-			      &n->above, NULL);
-
-	if (err)
-		return err == -ENOMEM ? err : 0;
-	return herd_source_open_raw(&img, &n->bottom, diag);
 }
 
 int herd_source_open_nbd(const struct herd_image *img,
@@ -555,20 +371,19 @@ int herd_source_open_nbd(const struct herd_image *img,
 
 	if (!n)
 		return -ENOMEM;
-	int err = herd_source_init(&n->base, &nbd_ops, name, 0);
+	n->s.above = nbd_above;
+	int err = herd_source_init(&n->s.base, &nbd_ops, name, 0);
 
 	if (!err)
-		err = herd_image_copy(img, &n->img);
+		err = herd_image_copy(img, &n->s.img);
 	if (!err)
-		err = herd_chain_read(img, &n->chain, diag);
+		err = herd_chain_read(img, &n->s.chain, diag);
 	if (!err)
 		err = connect_all(n, helper, diag);
-	if (!err)
-		err = open_bottom(n, diag);
 	if (err) {
-		nbd_destroy(&n->base);
+		nbd_destroy(&n->s.base);
 		return err;
 	}
-	*ret = &n->base;
+	*ret = &n->s.base;
 	return 0;
 }

@@ -208,7 +208,7 @@ static int open_volume(struct herd_scan *s, uint32_t disk,
 		return err;
 	s->n_volumes++;
 	/* a file in the page cache needs no second one */
-	if (strcmp(source->ops->kind, "raw") && strcmp(source->ops->kind, "split"))
+	if (!source->ops->map)
 		err = herd_source_cached(v->source, &v->cached);
 	if (err)
 		return err;

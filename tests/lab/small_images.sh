@@ -167,6 +167,9 @@ done
 qemu-img convert -q -O qcow2 "$disk" "$dir/qcow2-alone/image.qcow2"
 mkdir "$dir/qcow2-compressed"
 qemu-img convert -q -c -O qcow2 "$base" "$dir/qcow2-compressed/image.qcow2"
+mkdir "$dir/qcow2-subclusters"	# these qemu reads
+qemu-img convert -q -O qcow2 -o extended_l2=on "$base" \
+	"$dir/qcow2-subclusters/image.qcow2"
 for kind in vmdk vmdk-stream vmdk-flat vhd vhd-fixed vdi vhdx; do
 	mkdir "$dir/$kind"
 done

@@ -74,7 +74,8 @@ for i in 1 2 3; do cp "$img/base.raw" "$img/i-$i.raw"; done
 echo changed >"$dir/changed"
 debugfs -w -R "write $dir/changed etc/added" "$img/i-2.raw" >/dev/null 2>&1
 split -b 5M -d -a 3 --numeric-suffixes=1 "$img/i-3.raw" "$img/i-4.raw."
-qemu-img create -q -f qcow2 -b base.raw -F raw "$img/i-5.qcow2"
+# with subclusters, which only qemu reads
+qemu-img create -q -f qcow2 -o extended_l2=on -b base.raw -F raw "$img/i-5.qcow2"
 qemu-img convert -q -O vmdk "$img/i-3.raw" "$img/i-6.vmdk"
 qemu-img create -q -f qcow2 "$img/second.qcow2" 1M
 

@@ -13,8 +13,11 @@ need fusermount3 qemu-img qemu-nbd setsid
 . tests/mount/herd.sh
 small_herd
 # two more, as overlays on i-1 and as a qcow2 of its own
-(cd "$dir" && qemu-img create -q -f qcow2 -b i-1.raw -F raw i-5.qcow2 &&
-	qemu-img convert -f raw -O qcow2 i-2.raw i-6.qcow2) || skip "no qcow2"
+# with subclusters, which only qemu reads
+(cd "$dir" && qemu-img create -q -f qcow2 -o extended_l2=on -b i-1.raw -F raw \
+		i-5.qcow2 &&
+	qemu-img convert -f raw -O qcow2 -o extended_l2=on i-2.raw i-6.qcow2) ||
+	skip "no qcow2 with subclusters"
 attach --asg web "$dir/i-5.qcow2" "$dir/i-6.qcow2"
 
 tool() { echo "$mnt/asg/web/i-$1/all/disk/bin/tool"; }

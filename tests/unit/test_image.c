@@ -169,8 +169,56 @@ static void test_qemu_formats(void **state)
 		char name[40];
 
 		snprintf(name, sizeof(name), "c.%s", f);
-		check_format(name, f, "nbd");
+		check_format(name, f, strcmp(f, "qcow2") ? "nbd" : "qcow2");
 	}
+}
+
+/* Read by us as by qemu-nbd, whatever layout qemu gives them. */
+static void test_qcow2_layouts(void **state)
+{
+	static const char *const options[] = {
+		"", "-c", "-o cluster_size=512", "-o cluster_size=4k",
+		"-c -o cluster_size=4k", "-o cluster_size=2M",
+		"-c -o cluster_size=2M", "-o compat=0.10", "-c -o compat=0.10",
+		"-o preallocation=metadata", "-o preallocation=full",
+		"-o lazy_refcounts=on", "-S 0",
+	};
+
+	(void)state;
+	NEED("qemu-img");
+	for (size_t i = 0; i < ARRAY_SIZE(options); i++) {
+		assert_int_equal(run("rm -f c.qcow2; qemu-img convert -f raw -O qcow2 "
+				     "%s base.raw c.qcow2", options[i]), 0);
+		check_format("c.qcow2", "qcow2", "qcow2");
+	}
+	/* a snapshot's tables are not those of the disk, until it is applied */
+	assert_int_equal(run("qemu-img convert -f raw -O qcow2 base.raw c.qcow2 && "
+			     "qemu-img snapshot -c s c.qcow2 && "
+			     "qemu-io -f qcow2 -c 'write -P 9 1M 1M' c.qcow2 && "
+			     "qemu-img snapshot -a s c.qcow2"), 0);
+	check_format("c.qcow2", "qcow2", "qcow2");
+	assert_int_equal(run("qemu-img convert -f raw -O qcow2 -c "
+			     "-o compression_type=zstd base.raw c.qcow2"), 0);
+	check_format("c.qcow2", "qemu-qcow2", "nbd");
+}
+
+/* A cut image is never read as zeros. */
+static void test_qcow2_cut(void **state)
+{
+	CLEANUP_FREE uint8_t *got = malloc(DISK);
+	struct herd_diag diag;
+	struct opened o;
+
+	(void)state;
+	NEED("qemu-img");
+	assert_int_equal(run("qemu-img convert -f raw -O qcow2 -S 0 base.raw c.qcow2 && "
+			     "truncate -s 5M c.qcow2"), 0);
+	must_open("c.qcow2", &o);
+	herd_diag_clear(&diag);
+	assert_int_equal(herd_source_read(o.source, got, DISK, 0, &diag), -EIO);
+	assert_non_null(strstr(diag.message, "behind the end of the file"));
+	assert_string_equal(diag.source, "c.qcow2");
+	image_close(&o);
 }
 
 static void test_vhd(void **state)
@@ -250,17 +298,34 @@ static void test_split(void **state)
 
 /* ---- overlays ---- */
 
+/* What only qemu reads. */
+#define SUBCLUSTERS "-o extended_l2=on"
+
 /* top.qcow2 -> mid.qcow2 -> base.raw, and side.qcow2 -> base.raw */
-static void make_chain(void)
+static void make_chain(const char *options)
 {
 	assert_int_equal(run("rm -f mid.qcow2 top.qcow2 side.qcow2; "
-			     "qemu-img create -q -f qcow2 -b base.raw -F raw mid.qcow2 && "
+			     "qemu-img create -q %s -f qcow2 -b base.raw -F raw mid.qcow2 && "
 			     "qemu-img create -q -f qcow2 -b mid.qcow2 -F qcow2 top.qcow2 && "
-			     "qemu-img create -q -f qcow2 -b base.raw -F raw side.qcow2 && "
+			     "qemu-img create -q %s -f qcow2 -b base.raw -F raw side.qcow2 && "
 			     "qemu-io -f qcow2 -c 'write -P 1 1M 70000' mid.qcow2 && "
 			     "qemu-io -f qcow2 -c 'write -P 2 5M 512' -c 'write -z 4M 128K' top.qcow2 && "
-			     "qemu-io -f qcow2 -c 'write -P 3 11M 4096' side.qcow2"),
-			 0);
+			     "qemu-io -f qcow2 -c 'write -P 3 11M 4096' side.qcow2",
+			     options, options), 0);
+}
+
+static void check_chain(const char *options, const char *kind, uint8_t *want,
+			struct opened *top)
+{
+	make_chain(options);
+	memcpy(want, disk, DISK);
+	memset(want + MIB, 1, 70000);
+	memset(want + 5 * MIB, 2, 512);
+	memset(want + 4 * MIB, 0, 128 << 10);
+	must_open("top.qcow2", top);
+	assert_string_equal(top->source->ops->kind, kind);
+	assert_int_equal(top->img.n_files, 3);
+	check_bytes(top, want, DISK);
 }
 
 static void test_chain(void **state)
@@ -270,28 +335,19 @@ static void test_chain(void **state)
 
 	(void)state;
 	NEED("qemu-io");
-	make_chain();
-	memcpy(want, disk, DISK);
-	memset(want + MIB, 1, 70000);
-	memset(want + 5 * MIB, 2, 512);
-	memset(want + 4 * MIB, 0, 128 << 10);
-	must_open("top.qcow2", &top);
-	assert_int_equal(top.img.n_files, 3);
-	check_bytes(&top, want, DISK);
+	check_chain(SUBCLUSTERS, "nbd", want, &top);
+	image_close(&top);
+	check_chain("", "qcow2", want, &top);
 
-	/* what lies in the raw file below needs no qemu-nbd, the rest does */
-	uint8_t got[512];
-
-	assert_null(herd_source_map(top.source, 5 * MIB, 512));
-	assert_null(herd_source_map(top.source, 0, DISK));
+	/* in place: in the overlay, in what it stands on, at the bottom */
+	assert_memory_equal(herd_source_map(top.source, 5 * MIB, 512),
+			    want + 5 * MIB, 512);
+	assert_memory_equal(herd_source_map(top.source, MIB, 512), want + MIB,
+			    512);
 	assert_memory_equal(herd_source_map(top.source, 2 * MIB, 512),
-			    disk + 2 * MIB, 512);
-	kill(top.helper.pid, SIGKILL);
-	assert_int_equal(herd_source_read(top.source, got, 512, 2 * MIB, NULL),
-			 0);
-	assert_memory_equal(got, disk + 2 * MIB, 512);
-	assert_int_equal(herd_source_read(top.source, got, 512, 5 * MIB, NULL),
-			 -EIO);
+			    want + 2 * MIB, 512);
+	assert_null(herd_source_map(top.source, 4 * MIB, 512));
+	assert_null(herd_source_map(top.source, 0, DISK));
 	image_close(&top);
 }
 
@@ -335,13 +391,21 @@ static void test_changed_extents(void **state)
 {
 	(void)state;
 	NEED("qemu-io");
-	make_chain();
-	check_related("top.qcow2", "side.qcow2", true);
-	check_related("side.qcow2", "top.qcow2", true);
-	check_related("top.qcow2", "mid.qcow2", true);
-	check_related("mid.qcow2", "top.qcow2", true);
-	check_related("top.qcow2", "base.raw", true);
-	check_related("base.raw", "top.qcow2", true);
+	for (int qemu = 0; qemu < 2; qemu++) {
+		make_chain(qemu ? SUBCLUSTERS : "");
+		check_related("top.qcow2", "side.qcow2", true);
+		check_related("side.qcow2", "top.qcow2", true);
+		check_related("top.qcow2", "mid.qcow2", true);
+		check_related("mid.qcow2", "top.qcow2", true);
+		check_related("top.qcow2", "base.raw", true);
+		check_related("base.raw", "top.qcow2", true);
+	}
+	/* one that qemu reads against one that we read */
+	assert_int_equal(run("qemu-img create -q -f qcow2 -b base.raw -F raw "
+			     "plain.qcow2 && qemu-io -f qcow2 "
+			     "-c 'write -P 7 2M 100000' plain.qcow2"), 0);
+	check_related("top.qcow2", "plain.qcow2", true);
+	check_related("plain.qcow2", "top.qcow2", true);
 	assert_int_equal(run("cp base.raw copy.raw && qemu-img create -q -f qcow2 "
 			     "-b copy.raw -F raw other.qcow2"), 0);
 	check_related("other.qcow2", "side.qcow2", false);
@@ -356,7 +420,7 @@ static void test_changed_extents_of_partition(void **state)
 
 	(void)state;
 	NEED("qemu-io");
-	make_chain();
+	make_chain("");
 	must_open("top.qcow2", &a);
 	must_open("base.raw", &b);
 	assert_int_equal(herd_source_window(a.source, "p", 4 * MIB, 2 * MIB,
@@ -441,7 +505,7 @@ static void test_external_data(void **state)
 	assert_int_equal(run("qemu-img convert -f raw -O qcow2 -o "
 			     "data_file=ext.data,data_file_raw=on base.raw ext.qcow2"),
 			 0);
-	check_format("ext.qcow2", "qcow2", "nbd");
+	check_format("ext.qcow2", "qemu-qcow2", "nbd");
 	/* the same length, so that the header stays whole */
 	assert_int_equal(run("LC_ALL=C sed -e 's,ext.data,/etc/fst,' ext.qcow2 >evil.qcow2"),
 			 0);
@@ -738,7 +802,7 @@ static void test_helper_dies(void **state)
 
 	(void)state;
 	NEED("qemu-img");
-	assert_int_equal(run("qemu-img convert -f raw -O qcow2 base.raw c.qcow2"),
+	assert_int_equal(run("qemu-img convert -f raw -O qcow2 " SUBCLUSTERS " base.raw c.qcow2"),
 			 0);
 	must_open("c.qcow2", &o);
 	assert_int_equal(herd_source_read(o.source, buf, 512, 0, NULL), 0);
@@ -764,7 +828,7 @@ static void test_helper_goes_with_its_user(void **state)
 
 	(void)state;
 	NEED("qemu-img");
-	assert_int_equal(run("qemu-img convert -f raw -O qcow2 base.raw c.qcow2"),
+	assert_int_equal(run("qemu-img convert -f raw -O qcow2 " SUBCLUSTERS " base.raw c.qcow2"),
 			 0);
 	/* so that the orphan comes to us and not to init */
 	assert_int_equal(prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0), 0);
@@ -801,8 +865,8 @@ static void test_helper_leaves_nothing(void **state)
 
 	(void)state;
 	NEED("qemu-img");
-	assert_int_equal(run("qemu-img convert -f raw -O qcow2 base.raw c.qcow2 && "
-			     "mkdir -p tmp"), 0);
+	assert_int_equal(run("qemu-img convert -f raw -O qcow2 " SUBCLUSTERS
+			     " base.raw c.qcow2 && mkdir -p tmp"), 0);
 	setenv("TMPDIR", in_scratch("tmp"), 1);
 	must_open("c.qcow2", &o);
 	unsetenv("TMPDIR");
@@ -816,7 +880,7 @@ static void test_helper_says_why(void **state)
 
 	(void)state;
 	NEED("qemu-img");
-	assert_int_equal(run("qemu-img convert -f raw -O qcow2 base.raw w.qcow2"),
+	assert_int_equal(run("qemu-img convert -f raw -O qcow2 " SUBCLUSTERS " base.raw w.qcow2"),
 			 0);
 	write_at("w.qcow2", 40, bad, 8);	/* where the L1 table lies */
 	refuse("w.qcow2", NULL, -EBADMSG, "qemu-nbd does not read it: ");
@@ -861,9 +925,13 @@ static void test_threads(void **state)
 	(void)state;
 	NEED("qemu-img");
 	NEED("ewfacquirestream");
-	assert_int_equal(run("qemu-img convert -f raw -O qcow2 base.raw c.qcow2 && "
+	assert_int_equal(run("rm -f one.*; "
+			     "qemu-img convert -f raw -O qcow2 -c base.raw c.qcow2 && "
+			     "qemu-img convert -f raw -O qcow2 " SUBCLUSTERS
+			     " base.raw x.qcow2 && "
 			     "ewfacquirestream -q -t one -c fast <base.raw"), 0);
 	check_threads("c.qcow2");
+	check_threads("x.qcow2");
 	check_threads("one.E01");
 }
 
@@ -912,14 +980,16 @@ static int open_confined(const char *name)
 
 static void test_confined(void **state)
 {
-	static const char *const names[] = { "base.raw", "c.qcow2", "one.E01",
-					     "c.vmdk", "c.vhd" };
+	static const char *const names[] = { "base.raw", "c.qcow2", "x.qcow2",
+					     "one.E01", "c.vmdk", "c.vhd" };
 
 	(void)state;
 	NEED("qemu-img");
 	NEED("ewfacquirestream");
 	assert_int_equal(run("rm -f c.* one.*; "
 			     "qemu-img convert -f raw -O qcow2 base.raw c.qcow2 && "
+			     "qemu-img convert -f raw -O qcow2 " SUBCLUSTERS
+			     " base.raw x.qcow2 && "
 			     "qemu-img convert -f raw -O vpc base.raw c.vhd && "
 			     "qemu-img convert -f raw -O vmdk base.raw c.vmdk && "
 			     "ewfacquirestream -q -t one -c fast <base.raw"), 0);
@@ -940,6 +1010,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_raw),
 		cmocka_unit_test(test_qemu_formats),
+		cmocka_unit_test(test_qcow2_layouts),
+		cmocka_unit_test(test_qcow2_cut),
 		cmocka_unit_test(test_vhd),
 		cmocka_unit_test(test_vmdk),
 		cmocka_unit_test(test_ewf),
