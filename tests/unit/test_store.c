@@ -386,7 +386,7 @@ static void query_owners(struct herd_txn *t, uint64_t start, uint64_t len)
 static void query_many(struct herd_txn *t)
 {
 	CLEANUP(herd_extents_deinit) struct herd_extents e = { 0 };
-	unsigned shift = 2 + rnd() % 50;
+	unsigned shift = 2 + rnd() % 48;
 
 	for (unsigned n = rnd() % 40; n; n--)
 		must(herd_extents_add(&e, rnd() >> shift,
