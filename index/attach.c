@@ -8,6 +8,7 @@
 
 #include "acquire/base/cleanup.h"
 #include "acquire/base/sha256.h"
+#include "index/examine.h"
 #include "index/scan.h"
 
 #include <stdio.h>
@@ -362,10 +363,8 @@ static int compare_disk(struct herd_scan *s, uint32_t disk,
 	struct herd_source *ref = NULL;
 	int err = 0;
 
-	if (disk < s->a->n_reference_disks)
-		ref = s->a->reference_disks[disk];
-	if (ref && !same_volumes(&s->reference, disk, ref))
-		ref = NULL;
+	if (disk < s->n_reference_disks)
+		ref = s->reference_disks[disk];
 	for (size_t i = 0; i < s->n_volumes && !err; i++)
 		if (s->volumes[i].disk == disk && s->volumes[i].paired)
 			err = herd_extents_add(&within, s->volumes[i].part.start,
@@ -389,6 +388,22 @@ static int compare_disk(struct herd_scan *s, uint32_t disk,
 	return err;
 }
 
+/* Of the reference's disks, those that are what was indexed. */
+static int take_reference_disks(struct herd_scan *s)
+{
+	size_t n = s->a->n_reference_disks;
+
+	s->reference_disks = calloc(n + 1, sizeof(*s->reference_disks));
+	if (!s->reference_disks)
+		return -ENOMEM;
+	s->n_reference_disks = n;
+	for (uint32_t d = 0; d < n; d++)
+		if (s->a->reference_disks[d] &&
+		    same_volumes(&s->reference, d, s->a->reference_disks[d]))
+			s->reference_disks[d] = s->a->reference_disks[d];
+	return 0;
+}
+
 /*
  * Without the comparison nothing is lost but time: a reference image that
  * fails now is no reason to refuse this instance.
@@ -398,6 +413,8 @@ static int compare_disks(struct herd_scan *s)
 	if (herd_scan_is_reference(s))
 		return 0;
 	stage(s->a, HERD_STAGE_COMPARE);
+	if (take_reference_disks(s))
+		return -ENOMEM;
 	pair_volumes(s);
 	for (uint32_t d = 0; d < s->a->n_disks; d++) {
 		struct herd_diag diag;
@@ -573,6 +590,7 @@ static void scan_deinit(struct herd_scan *s)
 {
 	herd_hash_pool_destroy(s->pool);
 	herd_txn_abort(s->txn);
+	herd_examiner_destroy(s->examiner);
 	for (size_t i = 0; i < s->n_volumes; i++) {
 		herd_volume_destroy(s->volumes[i].volume);
 		herd_source_destroy(s->volumes[i].cached);
@@ -593,6 +611,7 @@ static void scan_deinit(struct herd_scan *s)
 	free(s->absents);
 	free(s->owners);
 	free(s->problems);
+	free(s->reference_disks);
 	herd_instance_deinit(&s->reference);
 }
 
@@ -609,6 +628,8 @@ static int run(struct herd_scan *s, struct herd_instance *inst,
 	if (!err)
 		err = herd_hash_pool_create(s->a->threads, s->a->progress,
 					    &s->pool);
+	if (!err)
+		err = herd_examiner_create(s, &s->examiner);
 	if (!err)
 		err = scan_all(s, diag);
 	if (!err)

@@ -21,8 +21,16 @@ struct herd_progress {
 enum herd_stage { HERD_STAGE_OPEN, HERD_STAGE_COMPARE, HERD_STAGE_READ,
 		  HERD_STAGE_HASH, HERD_STAGE_STORE, HERD_STAGE_DONE };
 
+/* A token of the instance's own that its image may not tell. */
+struct herd_attach_token {
+	uint8_t kind;		/* enum herd_token_kind */
+	const char *text;
+};
+
 struct herd_attach {
 	const char *group, *instance;
+	const struct herd_attach_token *tokens;
+	size_t n_tokens;
 	enum herd_role role;
 	/* images as probed and the sources opened on them, same order */
 	const struct herd_image *images;

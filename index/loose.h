@@ -16,20 +16,41 @@
 
 #include "index/store.h"
 
+/*
+ * A name with a token of the instance's own that (nearly) all others have in
+ * their form, and one has not: its journal was deleted.
+ */
+struct herd_loose_missing {
+	uint32_t instance;	/* who lacks it */
+	uint32_t path, holder;	/* another's, and whose */
+	uint32_t holders;
+	uint64_t key;
+	bool below;		/* the folder that it would be in is missing */
+};
+
 struct herd_loose_name;
 struct herd_loose {
 	struct herd_loose_name *v;	/* by path id */
 	size_t n, cap;
+	struct herd_loose_missing *missing;	/* by instance */
+	size_t n_missing, cap_missing;
 };
 
 void herd_loose_deinit(struct herd_loose *l);
 /* A path that `holder` alone has. In ascending order of path id. */
 int herd_loose_add(struct herd_loose *l, struct herd_txn *t, uint32_t path,
 		   uint32_t holder, const struct herd_variant *variant);
-/* Counts; only the names in loose folders are kept. */
+/* Counts; only the names in loose folders are kept. members: ids, ascending. */
 int herd_loose_settle(struct herd_loose *l, struct herd_txn *t,
-		      uint32_t members, bool baseline);
-/* For a path: how many other members have the like; 0: not a loose name. */
-uint32_t herd_loose_alike(const struct herd_loose *l, uint32_t path);
+		      const uint32_t *members, size_t n_members, bool baseline);
+/*
+ * For a path: how many other members have the like; 0: not a loose name.
+ * *ret_templated: the names have the same form (index/template.h).
+ */
+uint32_t herd_loose_alike(const struct herd_loose *l, uint32_t path,
+			  bool *ret_templated);
+/* What an instance lacks; *ret_n of them. */
+const struct herd_loose_missing *
+herd_loose_missing(const struct herd_loose *l, uint32_t instance, size_t *ret_n);
 
 #endif

@@ -81,6 +81,10 @@ struct herd_scan {
 	struct herd_txn *txn;	/* read: the reference as it stands */
 	struct herd_group group;
 	struct herd_instance reference;	/* id 0: this will be the reference */
+	/* its disks, NULL where the image is not at hand or another one now */
+	struct herd_source **reference_disks;
+	size_t n_reference_disks;
+	struct herd_examiner *examiner;	/* index/examine.h */
 	bool same_layout;	/* volumes and mount points equal the reference's */
 
 	struct herd_scan_volume *volumes;

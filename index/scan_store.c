@@ -6,6 +6,7 @@
  * scan is used up.
  */
 #include "index/scan.h"
+#include "index/examine.h"
 
 #include "acquire/base/cleanup.h"
 #include "acquire/base/cursor.h"
@@ -413,20 +414,28 @@ static void account(struct storing *st, const struct herd_entry *e, int sign)
 	}
 }
 
-/* Tallies what a member has at a path where it differs from the reference. */
+/*
+ * Tallies what a member has at a path where it differs from the reference.
+ * Who differs by its own tokens alone is counted too, with the reference's
+ * variant: the tally tells that there is something to be seen.
+ */
 static int tally(struct storing *st, uint32_t path, const struct herd_entry *own,
 		 const struct herd_entry *ref)
 {
 	struct herd_variant mine, theirs;
 
-	if (st->inst->role != HERD_ROLE_MEMBER)
-		return 0;
 	herd_variant_of(own, &mine);
 	herd_variant_of(ref, &theirs);
 	if (herd_variant_equal(&mine, &theirs))
 		return 0;
-	return herd_tally_add(st->t, st->inst->group, path, &mine, st->inst->id,
-			      1);
+	int err = herd_examine(st->s->examiner, st->t, st->inst, path, own, ref);
+
+	if (err || st->inst->role != HERD_ROLE_MEMBER)
+		return err;
+	err = herd_variant_against(st->t, st->inst->id, st->s->reference.id,
+				   path, own, ref, &mine);
+	return err ? err : herd_tally_add(st->t, st->inst->group, path, &mine,
+					  st->inst->id, 1);
 }
 
 static int put_difference(struct storing *st, const struct item *item)
@@ -658,6 +667,8 @@ static int store_in(struct storing *st, struct herd_diag *diag)
 		err = herd_hash_pool_wait(s->pool, -1, NULL);
 	if (!err)
 		err = is_reference(st) ? put_all(st) : put_differences(st);
+	if (!err)
+		err = herd_examiner_put_tokens(s->examiner, st->t, st->inst->id);
 	if (!err)
 		err = put_problems(st);
 	if (!err)

@@ -21,7 +21,7 @@
 #include "index/entry.h"
 #include "index/verdict.h"
 
-#define HERD_SCHEMA_VERSION 1
+#define HERD_SCHEMA_VERSION 2
 #define HERD_PATH_ROOT 1u	/* id of "/" ; its parent is 0 */
 #define HERD_GROUP_NAME_MAX 200
 #define HERD_INSTANCE_NAME_MAX 200
@@ -224,6 +224,51 @@ typedef int herd_owner_fn(void *arg, uint64_t start, uint64_t len, uint64_t ino,
 int herd_owner_each(struct herd_txn *t, uint32_t reference, uint32_t volume,
 		    const struct herd_extents *ranges, herd_owner_fn *fn,
 		    void *arg);
+
+/* ---- what files hold, beyond their digest ---- */
+
+#define HERD_SKETCH_MAX (64u << 10)
+#define HERD_KEPT_MAX (64u << 10)
+
+struct herd_look {
+	uint8_t sort;		/* enum herd_sort + 1, 0: could not be read */
+	bool normal;		/* the content holds tokens of the instance's own */
+	uint8_t digest[32];	/* SHA-256 with those replaced, if normal */
+	const void *sketch;	/* index/logbook.h; borrowed */
+	size_t n_sketch;
+};
+int herd_look_put(struct herd_txn *t, uint32_t instance, uint32_t path,
+		  const struct herd_look *look);
+/* -ENOENT: nobody looked. */
+int herd_look_get(struct herd_txn *t, uint32_t instance, uint32_t path,
+		  struct herd_look *ret);
+
+/*
+ * The variant that is counted and judged: as herd_variant_of has it, but the
+ * digest is the one with the instance's own tokens replaced, and the sort is
+ * filled in. Who has the reference's very bytes has its variant, whatever
+ * tokens are in them. The reference's look at a path must be there before the
+ * first tally of that path, and does not change afterwards.
+ */
+int herd_variant_against(struct herd_txn *t, uint32_t instance,
+			 uint32_t reference, uint32_t path,
+			 const struct herd_entry *own,
+			 const struct herd_entry *ref, struct herd_variant *ret);
+/* The same, both entries looked up; absent when there is none. */
+int herd_variant_get(struct herd_txn *t, uint32_t instance, uint32_t reference,
+		     uint32_t path, struct herd_variant *ret);
+
+/* Small contents by their SHA-256; they go with their group. -ENOENT. */
+int herd_kept_put(struct herd_txn *t, uint32_t group, const uint8_t digest[32],
+		  const void *bytes, size_t len);
+int herd_kept_get(struct herd_txn *t, uint32_t group, const uint8_t digest[32],
+		  const void **ret, size_t *ret_len);
+
+/* An instance's own tokens, as herd_identity_encode has them. -ENOENT. */
+int herd_tokens_put(struct herd_txn *t, uint32_t instance, const void *bytes,
+		    size_t len);
+int herd_tokens_get(struct herd_txn *t, uint32_t instance, const void **ret,
+		    size_t *ret_len);
 
 /* ---- the herd's statistics ---- */
 

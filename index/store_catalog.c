@@ -438,12 +438,15 @@ static int untally_one(void *arg, uint32_t path, const void *encoded,
 		other = (struct herd_entry){ .absent = true };
 	else if (r)
 		return r;
+	/* by their bytes, as when it came: see scan_store.c */
 	herd_variant_of(&own, &own_variant);
 	herd_variant_of(&other, &other_variant);
 	if (herd_variant_equal(&own_variant, &other_variant))
 		return 0;
-	return herd_tally_add(u->t, u->group, path, &own_variant, u->instance,
-			      -1);
+	r = herd_variant_against(u->t, u->instance, u->reference, path, &own,
+				 &other, &own_variant);
+	return r ? r : herd_tally_add(u->t, u->group, path, &own_variant,
+				      u->instance, -1);
 }
 
 /* Everything that is kept under an instance's number. */
@@ -451,7 +454,7 @@ static int drop_records(struct herd_txn *t, uint32_t id)
 {
 	static const enum table tables[] = {
 		TABLE_ENTRY, TABLE_CHILDREN, TABLE_LINKS, TABLE_OWNER,
-		TABLE_PROBLEM, TABLE_INSTANCE,
+		TABLE_LOOK, TABLE_IDENTITY, TABLE_PROBLEM, TABLE_INSTANCE,
 	};
 	uint8_t key[4];
 	int r = 0;
@@ -492,6 +495,8 @@ static int drop_group(struct herd_txn *t, const struct herd_group *g)
 	herd_key32(key, g->id);
 	if (!r)
 		r = herd_table_clear(t, TABLE_TALLY, key, sizeof(key));
+	if (!r)
+		r = herd_table_clear(t, TABLE_KEPT, key, sizeof(key));
 	if (!r)
 		r = herd_table_del(t, TABLE_GROUP_NAME, g->name,
 				   strlen(g->name));

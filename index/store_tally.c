@@ -10,6 +10,7 @@
 #include "acquire/base/sha256.h"
 
 #define TALLY_KEY (8 + HERD_SHA256_LEN)
+#define HEAD (4 + 4 + 1)	/* count, holder, sort */
 #define VARIANT_MAX (2 + 5 * 5 + 2 * HERD_SHA256_LEN)
 
 /* ---- a variant as bytes ---- */
@@ -99,18 +100,23 @@ static int tally_decode(const MDB_val *value, struct herd_tally *ret)
 {
 	struct herd_cursor c = herd_cursor(value->mv_data, value->mv_size);
 
-	ret->count = herd_cur_be32(&c);
+	*ret = (struct herd_tally){ .count = herd_cur_be32(&c) };
 	ret->holder = herd_cur_be32(&c);
+	uint8_t sort = herd_cur_u8(&c);
+
 	if (c.bad || ret->count == 0)
 		return -EBADMSG;
-	return variant_decode(&c, &ret->variant);
+	int r = variant_decode(&c, &ret->variant);
+
+	ret->variant.sort = sort;
+	return r;
 }
 
 /* ---- who else has it ---- */
 
 struct holder_search {
 	struct herd_txn *t;
-	uint32_t path, leaving, found;
+	uint32_t reference, path, leaving, found;
 	const struct herd_variant *variant;
 };
 
@@ -127,9 +133,10 @@ static int is_holder(void *arg, uint32_t id, uint32_t group,
 		return 0;
 	int r = herd_entry_get_own(s->t, id, s->path, &e);
 
+	if (!r)
+		r = herd_variant_get(s->t, id, s->reference, s->path, &v);
 	if (r)
 		return r == -ENOENT ? 0 : r;
-	herd_variant_of(&e, &v);
 	if (!herd_variant_equal(&v, s->variant))
 		return 0;
 	s->found = id;
@@ -144,8 +151,13 @@ static int find_holder(struct herd_txn *t, uint32_t group, uint32_t path,
 	struct holder_search s = {
 		.t = t, .path = path, .leaving = leaving, .variant = variant,
 	};
-	int r = herd_instance_each_name(t, group, is_holder, &s);
+	struct herd_group g;
+	int r = herd_group_get(t, group, &g);
 
+	if (r)
+		return r;
+	s.reference = g.reference;
+	r = herd_instance_each_name(t, group, is_holder, &s);
 	if (r < 0)
 		return r;
 	*ret = s.found;
@@ -180,7 +192,7 @@ int herd_tally_add(struct herd_txn *t, uint32_t group, uint32_t path,
 {
 	struct herd_buf bytes CLEANUP_BUF = HERD_BUF_INIT;
 	struct herd_tally tally = { .count = 0 };
-	uint8_t key[TALLY_KEY], value[8 + VARIANT_MAX];
+	uint8_t key[TALLY_KEY], value[HEAD + VARIANT_MAX];
 	MDB_val v;
 
 	if (delta != 1 && delta != -1)
@@ -206,10 +218,12 @@ int herd_tally_add(struct herd_txn *t, uint32_t group, uint32_t path,
 		return r;
 	if (!tally.count)
 		return herd_table_del(t, TABLE_TALLY, key, sizeof(key));
-	memcpy(herd_key32(herd_key32(value, tally.count), tally.holder),
-	       bytes.data, bytes.len);
+	uint8_t *at = herd_key32(herd_key32(value, tally.count), tally.holder);
+
+	*at++ = variant->sort;
+	memcpy(at, bytes.data, bytes.len);
 	return herd_table_put(t, TABLE_TALLY, key, sizeof(key), value,
-			      8 + bytes.len);
+			      HEAD + bytes.len);
 }
 
 /* ---- reading ---- */
@@ -248,28 +262,41 @@ static int reference_tally(struct herd_txn *t, const struct herd_group *g,
 			   uint32_t path, struct herd_tally *ret)
 {
 	struct instance_head head;
-	struct herd_entry e;
 	int r = herd_instance_head_get(t, g->reference, &head);
 
 	if (r)
 		return r == -ENOENT ? -EBADMSG : r;
 	if (!head.detached && head.role == HERD_ROLE_MEMBER)
 		ret->holder = g->reference;
-	r = herd_entry_get_own(t, g->reference, path, &e);
-	if (r == -ENOENT) {
-		e = (struct herd_entry){ .absent = true };
-		r = 0;
+	return herd_variant_get(t, g->reference, g->reference, path,
+				&ret->variant);
+}
+
+/* Who differs from the reference by its own tokens alone has its variant. */
+static void merge_alike(struct tally_list *list)
+{
+	struct herd_tally *v = list->v;
+	size_t n = 1;
+
+	for (size_t i = 1; i < list->n; i++) {
+		if (!herd_variant_equal(&v[i].variant, &v[0].variant)) {
+			v[n++] = v[i];
+			continue;
+		}
+		v[0].count += v[i].count;
+		v[0].tokens += v[i].count;
+		if (!v[0].holder)
+			v[0].holder = v[i].holder;
 	}
-	if (!r)
-		herd_variant_of(&e, &ret->variant);
-	return r;
+	list->n = n;
+	if (!v[0].count)
+		memmove(v, v + 1, --list->n * sizeof(*v));
 }
 
 int herd_tally_get(struct herd_txn *t, const struct herd_group *g,
 		   uint32_t path, struct herd_tally **ret, size_t *ret_n)
 {
 	struct tally_list list = { .n = 1, .cap = 4 };	/* [0]: the reference's */
-	struct herd_tally *v CLEANUP_FREE = NULL;
 	uint8_t prefix[8];
 	int r;
 
@@ -279,17 +306,18 @@ int herd_tally_get(struct herd_txn *t, const struct herd_group *g,
 	herd_key32(herd_key32(prefix, g->id), path);
 	r = herd_table_each(t, TABLE_TALLY, prefix, sizeof(prefix),
 			    tally_append, &list);
-	v = list.v;
+	struct herd_tally *v CLEANUP_FREE = list.v;
+
 	if (!r && list.sum > g->members)
 		r = -EBADMSG;
-	if (!r && list.sum < g->members) {
-		v[0].count = (uint32_t)(g->members - list.sum);
+	if (!r)
 		r = reference_tally(t, g, path, &v[0]);
-	} else if (!r) {
-		memmove(v, v + 1, --list.n * sizeof(*v));
-	}
 	if (r)
 		return r;
+	v[0].count = (uint32_t)(g->members - list.sum);
+	if (!v[0].count)	/* it may be no member, and nobody is left */
+		v[0].holder = 0;
+	merge_alike(&list);
 	*ret = TAKE_PTR(v);
 	*ret_n = list.n;
 	return 0;

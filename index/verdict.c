@@ -230,9 +230,12 @@ struct matter {
 /* A name that this one alone has where others have theirs. */
 static bool new_name(const struct matter *m, const struct herd_variant *herd)
 {
-	return herd->absent && !m->own->absent && m->same == 0 &&
+	if (!herd->absent || m->own->absent || m->same)
+		return false;
+	return m->s->templated ? m->s->alike > 0 :
+	       m->s->place != HERD_PLACE_FIRM &&
 	       herd_names_loose(m->s->alike, m->s->members,
-				m->baseline != NULL);
+					       m->baseline != NULL);
 }
 
 /*
@@ -263,6 +266,17 @@ static void judge_few(const struct matter *m, struct herd_verdict *ret)
 	ret->rank = rounded(rank, 1, e.kinds > 0 ? VOLATILE_RANK_MAX : 100);
 }
 
+/* By construction everybody has his own: three quarters are alone. */
+static bool nearly_all_differ(const struct matter *m)
+{
+	const struct herd_stack *s = m->s;
+	uint64_t alone = s->left_out;
+
+	for (size_t i = 0; i < s->n; i++)
+		alone += s->tallies[i].count == 1;
+	return s->members >= 3 && alone * 4 >= (uint64_t)s->members * 3;
+}
+
 /*
  * The class, which variant is the herd's for this one, and how many
  * different ones there are beside these two.
@@ -275,6 +289,7 @@ static enum herd_class classify(const struct matter *m, size_t *ret_herd,
 	bool tied, own_top = m->own_at == top;
 	enum shape shape = shape_of(s, &tied);
 	bool own_listed = m->member || m->own_at < s->n;
+	bool firm = s->place == HERD_PLACE_FIRM;
 	uint64_t kinds = (uint64_t)s->n + s->left_out;
 
 	*ret_herd = top;
@@ -292,10 +307,16 @@ static enum herd_class classify(const struct matter *m, size_t *ret_herd,
 	if (new_name(m, &s->tallies[top].variant) && kinds < s->alike)
 		kinds = s->alike;
 	*ret_kinds = kinds;
+	if (shape == SHAPE_LOOSE && firm && !nearly_all_differ(m))
+		return own_top ? HERD_CLASS_SAME : HERD_CLASS_DEVIANT;
+	/* two of two: where state is kept, that is what is to be expected */
+	if (shape == SHAPE_BANDS && s->members == 2 &&
+	    s->place == HERD_PLACE_STATE)
+		return HERD_CLASS_VOLATILE;
 	if (shape == SHAPE_LOOSE)
 		return HERD_CLASS_VOLATILE;
 	/* alone, but so are many: half the herd agreeing is then no herd */
-	if (shape == SHAPE_COMMON && m->same == 0 && kinds >= 2 &&
+	if (!firm && shape == SHAPE_COMMON && m->same == 0 && kinds >= 2 &&
 	    kinds * 3 >= m->others)
 		return HERD_CLASS_VOLATILE;
 	return HERD_CLASS_DEVIANT;
@@ -362,6 +383,73 @@ void herd_judge_stack(const struct herd_stack *s, const struct herd_variant *own
 		judge_many(&m, ret);
 }
 
+/* ---- the second look ---- */
+
+/* Content as its sort: 0 where nobody knows. */
+static void coarsen(struct herd_variant *v, bool sorts)
+{
+	if (v->absent || !S_ISREG(v->mode))
+		return;
+	memset(v->digest, 0, sizeof(v->digest));
+	if (!sorts)
+		v->sort = 0;
+	v->digest[0] = v->sort;
+	v->digest_kind = HERD_DIGEST_SHA256;
+}
+
+static bool sort_known(const struct herd_variant *v)
+{
+	return v->absent || !S_ISREG(v->mode) || v->sort;
+}
+
+size_t herd_tally_coarsen(struct herd_tally *tallies, size_t n)
+{
+	bool sorts = true;
+	size_t out = 0;
+
+	for (size_t i = 0; i < n; i++)
+		sorts &= sort_known(&tallies[i].variant);
+	for (size_t i = 0; i < n; i++) {
+		struct herd_tally t = tallies[i];
+		size_t at = 0;
+
+		coarsen(&t.variant, sorts);
+		while (at < out && !herd_variant_equal(&tallies[at].variant,
+						       &t.variant))
+			at++;
+		if (at == out)
+			tallies[out++] = t;
+		else
+			tallies[at].count += t.count;
+	}
+	return out;
+}
+
+bool herd_judge_coarse(const struct herd_stack *s, const struct herd_variant *own,
+		       bool member, struct herd_tally *coarse, size_t *ret_n,
+		       struct herd_verdict *ret)
+{
+	struct herd_stack c = { .tallies = coarse, .members = s->members };
+	struct herd_variant mine = *own;
+	struct herd_verdict verdict;
+	bool sorts = true;
+
+	for (size_t i = 0; i < s->n; i++) {
+		coarse[i] = s->tallies[i];
+		sorts &= sort_known(&coarse[i].variant);
+	}
+	c.n = herd_tally_coarsen(coarse, s->n);
+	*ret_n = c.n;
+	coarsen(&mine, sorts);
+	herd_judge_stack(&c, &mine, member, NULL, &verdict);
+	if (verdict.class != HERD_CLASS_DEVIANT)
+		return false;
+	if (verdict.reasons & HERD_REASON_CONTENT)
+		verdict.reasons ^= HERD_REASON_CONTENT | HERD_REASON_SORT;
+	*ret = verdict;
+	return true;
+}
+
 void herd_judge(const struct herd_tally *tallies, size_t n, uint32_t members,
 		const struct herd_variant *own,
 		const struct herd_variant *baseline, struct herd_verdict *ret)
@@ -377,7 +465,8 @@ const char *herd_reason_name(unsigned bit)
 {
 	static const char *const names[] = {
 		"added", "absent", "type", "content", "target", "mode",
-		"setid", "owner", "xattr", "device", "unreadable",
+		"setid", "owner", "xattr", "device", "unreadable", "sort",
+		"identity", "rewritten",
 	};
 
 	for (unsigned i = 0; i < ARRAY_SIZE(names); i++)

@@ -13,9 +13,12 @@
 struct herd_variant {
 	bool absent;		/* then all else is zero */
 	uint8_t digest_kind;	/* enum herd_digest_kind */
+	uint8_t sort;		/* enum herd_sort of the content + 1, 0:
+				   unknown; not compared, it follows from it */
 	uint32_t mode, uid, gid;
 	uint32_t rdev_major, rdev_minor;
-	uint8_t digest[32];	/* content, or link target */
+	uint8_t digest[32];	/* content with the instance's own tokens
+				   replaced (index/store.h), or link target */
 	uint8_t xattrs[32];
 };
 
@@ -28,6 +31,8 @@ struct herd_tally {
 	struct herd_variant variant;
 	uint32_t count;
 	uint32_t holder;	/* an instance that has it, or 0 */
+	uint32_t tokens;	/* of them, whose bytes differ by their own
+				   tokens from the reference's */
 };
 
 enum herd_class {
@@ -51,6 +56,10 @@ enum herd_reason {
 	HERD_REASON_XATTR = 256,
 	HERD_REASON_DEVICE = 512,	/* device number */
 	HERD_REASON_UNREADABLE = 1024,	/* cannot be compared */
+	HERD_REASON_SORT = 2048,	/* everybody's content differs here, but
+					   this one is of another sort */
+	HERD_REASON_TOKENS = 4096,	/* content, by the own tokens alone */
+	HERD_REASON_REWRITTEN = 8192,	/* a log that was edited or emptied */
 };
 
 unsigned herd_variant_differences(const struct herd_variant *own,
@@ -83,6 +92,14 @@ void herd_judge(const struct herd_tally *tallies, size_t n, uint32_t members,
 		const struct herd_variant *own,
 		const struct herd_variant *baseline, struct herd_verdict *ret);
 
+/* What is to be expected where a path lies. */
+enum herd_place {
+	HERD_PLACE_UNKNOWN,
+	HERD_PLACE_STATE,	/* that things change of themselves */
+	HERD_PLACE_FIRM,	/* that they do not: it takes more to call it
+				   volatile */
+};
+
 /*
  * The same over an abridged list, for paths with a thousand versions: what a
  * single member has can be left out beyond the first two such (and the
@@ -97,10 +114,25 @@ struct herd_stack {
 	/* a path that one member alone has: how many others have a name of
 	   their own in the same folder for something of the same kind */
 	uint32_t alike;
+	bool templated;	/* … and whose name has the same form */
+	enum herd_place place;
 };
 void herd_judge_stack(const struct herd_stack *s, const struct herd_variant *own,
 		      bool member, const struct herd_variant *baseline,
 		      struct herd_verdict *ret);
+
+/*
+ * A second look at a path that is volatile: not what the members have there,
+ * but of which sort (enum herd_sort), whose and with which rights. Where they
+ * agree in that and this one does not, it deviates; true, and *ret is that
+ * verdict. coarse: room for s->n tallies; filled, *ret_n of them. ret->herd is
+ * an index into these.
+ */
+bool herd_judge_coarse(const struct herd_stack *s, const struct herd_variant *own,
+		       bool member, struct herd_tally *coarse, size_t *ret_n,
+		       struct herd_verdict *ret);
+/* Tallies by sort, owner, rights: as coarse in place; returns how many. */
+size_t herd_tally_coarsen(struct herd_tally *tallies, size_t n);
 
 /* Whether that many have names of their own in a folder that one more is
    nothing: names are volatile there. */

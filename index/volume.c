@@ -7,6 +7,8 @@
  */
 #include "index/volume.h"
 
+#include "acquire/base/buf.h"
+
 #include "acquire/base/cleanup.h"
 #include "acquire/base/sha256.h"
 #include "index/volume_ext.h"
@@ -252,5 +254,42 @@ int herd_volume_read_file(struct herd_volume *v, const char *path,
 		return err;
 	*ret_len = (size_t)inode.size;
 	*ret = TAKE_PTR(bytes);
+	return 0;
+}
+
+struct name_list {
+	struct herd_buf out;
+	size_t max;
+};
+
+static int add_name(void *arg, const char *name, size_t len, uint64_t ino,
+		    unsigned char type)
+{
+	struct name_list *list = arg;
+
+	(void)ino;
+	(void)type;
+	if (len + 1 > list->max - list->out.len)
+		return 1;
+	herd_buf_put(&list->out, name, len);
+	herd_buf_u8(&list->out, 0);
+	return herd_buf_error(&list->out);
+}
+
+int herd_volume_list_names(struct herd_volume *v, const char *path, size_t max,
+			   char **ret, size_t *ret_len)
+{
+	struct name_list list = { .out = HERD_BUF_INIT, .max = max };
+	uint64_t ino = 0;
+	int err = walk(v, path, &ino);
+
+	if (!err)
+		err = v->ops->readdir(v, ino, add_name, &list, NULL);
+	if (err < 0) {
+		herd_buf_deinit(&list.out);
+		return err;
+	}
+	*ret = (char *)list.out.data;
+	*ret_len = list.out.len;
 	return 0;
 }

@@ -195,6 +195,9 @@ int herd_layout(struct herd_volume_place *places, size_t n,
 /* The usual read_file: walks by readdir and inode, follows no links. */
 int herd_volume_read_file(struct herd_volume *v, const char *path,
 			  char **ret, size_t *ret_len);
+/* The names in a directory, each with a NUL behind it, at most max bytes. */
+int herd_volume_list_names(struct herd_volume *v, const char *path, size_t max,
+			   char **ret, size_t *ret_len);
 
 /*
  * Content of an inode of a volume, whichever way it is held: exactly len

@@ -140,20 +140,26 @@ static struct herd_store *open_store(const char *name)
 	return s;
 }
 
-/* All records but those that tell how the work was done. */
+/*
+ * All records but those that tell how the work was done, and what could be
+ * looked at: where the reference's image is not at hand, of what sort its files
+ * are is not known (byte 8 of a tally).
+ */
 static int dump_record(void *arg, const char *table, const void *key,
 		       size_t key_len, const void *value, size_t value_len)
 {
 	FILE *f = arg;
 
-	if (!strcmp(table, "instance"))
+	if (!strcmp(table, "instance") || !strcmp(table, "look") ||
+	    !strcmp(table, "kept"))
 		return 0;
 	fprintf(f, "%s ", table);
 	for (size_t i = 0; i < key_len; i++)
 		fprintf(f, "%02x", ((const uint8_t *)key)[i]);
 	fputc(' ', f);
 	for (size_t i = 0; i < value_len; i++)
-		fprintf(f, "%02x", ((const uint8_t *)value)[i]);
+		if (i != 8 || strcmp(table, "tally"))
+			fprintf(f, "%02x", ((const uint8_t *)value)[i]);
 	fputc('\n', f);
 	return 0;
 }

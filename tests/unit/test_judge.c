@@ -127,12 +127,27 @@ static void check_path(const struct model *m, struct herd_txn *t,
 	struct herd_variant baseline = variant_of(t, g, g->baseline ?
 						  g->baseline : m->id[i], path);
 
+	/* as judge.c asks: only where it can matter */
 	struct herd_stack s = { .tallies = tallies, .n = n,
-				.members = g->members };
+				.members = g->members,
+				.place = n <= 2 && g->members > 2 ?
+					 HERD_PLACE_UNKNOWN : HERD_PLACE_FIRM };
+	const struct herd_variant *herd;
+	struct herd_tally coarse[64];
+	struct herd_verdict again;
+	size_t n_coarse;
 
 	herd_judge_stack(&s, &own, m->member[i],
 			 g->baseline ? &baseline : NULL, &v);
-	if (m->member[i])
+	herd = v.herd < n ? &tallies[v.herd].variant : &baseline;
+	if (v.class == HERD_CLASS_VOLATILE &&
+	    herd_judge_coarse(&s, &own, m->member[i], coarse, &n_coarse,
+			      &again)) {
+		again.baseline_reasons = v.baseline_reasons;
+		v = again;
+		herd = NULL;
+	}
+	if (m->member[i] && herd)
 		assert_int_equal(v.count, have(m, p, m->value[i][p]));
 	int err = herd_judge_path(t, h, m->id[i], path, &f, NULL);
 
@@ -153,8 +168,8 @@ static void check_path(const struct model *m, struct herd_txn *t,
 		assert_int_equal(listed->verdict.class, v.class);
 		assert_int_equal(listed->verdict.rank, v.rank);
 		assert_int_equal(listed->herd_holder, f.herd_holder);
-		check_holder(t, g, path, listed, v.herd < n ?
-			     &tallies[v.herd].variant : &baseline);
+		if (herd)
+			check_holder(t, g, path, listed, herd);
 	}
 	free(tallies);
 }
@@ -288,18 +303,19 @@ static void loose_member(struct fx *fx, unsigned i, bool intruder)
 	size_t n = 0;
 	const uint32_t file = S_IFREG | 0600, dir = S_IFDIR | 0755;
 
-	loose_file(files, &n, names, dir, 0, "cache");
-	loose_file(files, &n, names, dir, 0, "journal");
+	loose_file(files, &n, names, dir, 0, "var");
+	loose_file(files, &n, names, dir, 0, "var/cache");
+	loose_file(files, &n, names, dir, 0, "var/journal");
 	for (unsigned k = 0; k < 3; k++)
-		loose_file(files, &n, names, file, 33, "cache/%u-%u", i, k);
-	loose_file(files, &n, names, dir, 0, "journal/%u", i);
-	loose_file(files, &n, names, file, 0, "journal/%u/system", i);
-	loose_file(files, &n, names, file, 0, "journal/%u/%u", i, i + 100);
+		loose_file(files, &n, names, file, 33, "var/cache/%u-%u", i, k);
+	loose_file(files, &n, names, dir, 0, "var/journal/%u", i);
+	loose_file(files, &n, names, file, 0, "var/journal/%u/system", i);
+	loose_file(files, &n, names, file, 0, "var/journal/%u/%u", i, i + 100);
 	if (intruder) {
-		loose_file(files, &n, names, file, 0, "cache/root");
-		loose_file(files, &n, names, S_IFREG | 0700, 33, "cache/x");
-		loose_file(files, &n, names, S_IFLNK | 0777, 33, "cache/l");
-		loose_file(files, &n, names, file, 7, "journal/%u/evil", i);
+		loose_file(files, &n, names, file, 0, "var/cache/root");
+		loose_file(files, &n, names, S_IFREG | 0700, 33, "var/cache/x");
+		loose_file(files, &n, names, S_IFLNK | 0777, 33, "var/cache/l");
+		loose_file(files, &n, names, file, 7, "var/journal/%u/evil", i);
 		loose_file(files, &n, names, dir, 0, "opt");
 		loose_file(files, &n, names, file, 0, "opt/1");
 	}

@@ -401,7 +401,8 @@ static void test_reasons(void **state)
 	assert_string_equal(herd_reason_text(0, text, sizeof(text)), "");
 	herd_reason_text(~0u, text, sizeof(text));
 	assert_string_equal(text, "added, absent, type, content, target, mode, "
-			    "setid, owner, xattr, device, unreadable");
+			    "setid, owner, xattr, device, unreadable, sort, "
+			    "identity, rewritten");
 	assert_string_equal(herd_reason_text(~0u, text, 8), "added, ");
 }
 

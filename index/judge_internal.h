@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the files judge*.c share: judge_herd.c works out what is the same for
+ * every member, judge.c judges one of them by it, judge_log.c has the second
+ * look at logs.
+ *
+ * Threads: as index/judge.h says.
+ */
+#ifndef HERD_JUDGE_INTERNAL_H
+#define HERD_JUDGE_INTERNAL_H
+
+#include "acquire/base/cleanup.h"
+#include "index/judge.h"
+#include "index/loose.h"
+
+struct herd_ids {
+	uint32_t *v;
+	size_t n, cap;
+};
+
+/* The abridged tallies of one path; see struct herd_stack. */
+struct herd_kept {
+	uint32_t path, left_out;
+	struct herd_tally *v;
+	size_t n;
+	struct herd_tally *coarse;	/* of all, by sort */
+	size_t n_coarse;
+};
+
+struct herd_herd {
+	struct herd_group group;
+	struct herd_ids members;	/* by id */
+	struct herd_ids tallied;	/* paths at which some member differs */
+	struct herd_ids look;	/* to be looked at for everybody */
+	struct herd_loose loose;	/* names in folders that are volatile */
+	struct herd_kept *kept;	/* by path */
+	size_t n_kept, cap_kept, kept_bytes;
+};
+
+/* Borrowed from the herd, or read and owned. */
+struct herd_judge_stacked {
+	struct herd_stack s;
+	struct herd_tally *owned;
+	const struct herd_kept *kept;
+};
+
+void herd_stacked_deinit(struct herd_judge_stacked *s);
+int herd_stacked_get(struct herd_txn *t, const struct herd_herd *h,
+		     uint32_t path, struct herd_judge_stacked *ret);
+
+bool herd_ids_have(const struct herd_ids *l, uint32_t id);
+
+/* The variant that an instance has, absent when it has none. */
+static inline int herd_judge_variant(struct herd_txn *t,
+				     const struct herd_herd *h,
+				     uint32_t instance, uint32_t path,
+				     struct herd_variant *ret)
+{
+	return herd_variant_get(t, instance, h->group.reference, path, ret);
+}
+
+/* Most of those who agree do so only when their tokens are replaced. */
+static inline bool herd_tokens_differ(const struct herd_stack *s,
+				      const struct herd_verdict *v)
+{
+	return v->herd < s->n &&
+	       (uint64_t)s->tallies[v->herd].tokens * 2 >=
+	       s->tallies[v->herd].count;
+}
+
+/* ---- judge_log.c ---- */
+
+/*
+ * Whether a log was edited or emptied, where those of others were not: true,
+ * and *ret is the verdict.
+ */
+int herd_judge_log(struct herd_txn *t, const struct herd_herd *h,
+		   uint32_t instance, uint32_t path, bool *ret_rewritten,
+		   struct herd_verdict *ret);
+
+#endif
