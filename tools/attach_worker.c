@@ -258,6 +258,7 @@ static int attach(struct worker *w)
 		.role = job->role, .images = w->own.images,
 		.disks = w->own.sources, .n_disks = w->own.n,
 		.threads = job->threads, .now = job->now,
+		.tokens = job->tokens, .n_tokens = job->n_tokens,
 		.progress = &w->shared->progress,
 	};
 	int err = open_disks(w, &w->own, &w->shared->diag);

@@ -22,6 +22,8 @@ struct herd_job {
 	const char *const *disks;	/* paths as given */
 	size_t n_disks;
 	const char *format, *backing_dir;	/* may be NULL */
+	const struct herd_attach_token *tokens;
+	size_t n_tokens;
 	const char *store_dir;
 	unsigned threads;
 	uint64_t now;

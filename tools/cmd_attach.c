@@ -7,6 +7,7 @@
  * Threads: the main thread.
  */
 #include "acquire/base/cleanup.h"
+#include "index/identity.h"
 #include "tools/attach_watch.h"
 #include "tools/commands.h"
 #include "tools/common.h"
@@ -26,6 +27,7 @@ struct options {
 	struct herd_job job;	/* what is the same for all instances */
 	const char **disks;	/* --disk */
 	size_t n_disks;
+	struct herd_attach_token *tokens;	/* --identity */
 	const char *instance;
 	unsigned stall_seconds;
 	bool json, quiet;
@@ -43,6 +45,10 @@ static const char help[] =
 "  --baseline        the image of a fresh instance, which others are compared\n"
 "                    with; no member of the group. Named \"baseline\" unless\n"
 "                    --instance says otherwise\n"
+"  --identity KIND=VALUE\n"
+"                    what the (one) instance alone has, and its image may not\n"
+"                    tell: instance-id, hostname, dns-name, address, mac,\n"
+"                    volume-id, interface-id …; once for each of them\n"
 "  --format FORMAT   raw, split, ewf, vmdk, vhd, qcow2 or another of QEMU's;\n"
 "                    found out from content when not given\n"
 "  --backing DIR     where backing files may lie, beside the image's own folder\n"
@@ -288,7 +294,7 @@ static int attach_one(const struct options *o, const struct herd_job *job,
 /* ---- the command line ---- */
 
 enum { OPT_ASG = 256, OPT_INSTANCE, OPT_DISK, OPT_BASELINE, OPT_FORMAT,
-       OPT_BACKING, OPT_THREADS, OPT_STORE, OPT_JSON, OPT_QUIET, OPT_HELP };
+       OPT_BACKING, OPT_THREADS, OPT_IDENTITY, OPT_STORE, OPT_JSON, OPT_QUIET, OPT_HELP };
 
 static const struct option long_options[] = {
 	{ "asg", required_argument, NULL, OPT_ASG },
@@ -298,6 +304,7 @@ static const struct option long_options[] = {
 	{ "format", required_argument, NULL, OPT_FORMAT },
 	{ "backing", required_argument, NULL, OPT_BACKING },
 	{ "threads", required_argument, NULL, OPT_THREADS },
+	{ "identity", required_argument, NULL, OPT_IDENTITY },
 	{ "store", required_argument, NULL, OPT_STORE },
 	{ "json", no_argument, NULL, OPT_JSON },
 	{ "quiet", no_argument, NULL, OPT_QUIET },
@@ -307,6 +314,25 @@ static const struct option long_options[] = {
 
 #define USAGE(...) herd_tool_usage("attach", __VA_ARGS__)
 #define GO_ON (-1)
+
+static int take_identity(struct options *o, const char *text)
+{
+	const char *value = strchr(text, '=');
+	size_t len = value ? (size_t)(value - text) : strlen(text);
+
+	for (unsigned kind = 0; value && value[1] && kind < HERD_TOKEN_MAX;
+	     kind++) {
+		const char *name = herd_token_name(kind);
+
+		if (strlen(name) != len || strncmp(name, text, len) != 0)
+			continue;
+		o->tokens[o->job.n_tokens++] = (struct herd_attach_token){
+			.kind = (uint8_t)kind, .text = value + 1 };
+		return GO_ON;
+	}
+	return USAGE("--identity wants KIND=VALUE, such as address=10.0.0.7, "
+		     "not \"%s\"", text);
+}
 
 static int take_option(struct options *o, int c)
 {
@@ -325,6 +351,8 @@ static int take_option(struct options *o, int c)
 	case OPT_BASELINE:
 		o->job.role = HERD_ROLE_BASELINE;
 		break;
+	case OPT_IDENTITY:
+		return take_identity(o, optarg);
 	case OPT_FORMAT:
 		o->job.format = optarg;
 		break;
@@ -363,7 +391,8 @@ static int one_instance(struct options *o, char **images, size_t n)
 			     "image, not both");
 	if (n > 1)
 		return USAGE("%s is for one instance; give its disks by --disk",
-			     o->instance ? "--instance" : "--baseline");
+			     o->instance ? "--instance" : o->job.n_tokens ?
+			     "--identity" : "--baseline");
 	if (n)
 		o->disks[o->n_disks++] = images[0];
 	o->job.disks = o->disks;
@@ -456,15 +485,19 @@ int herd_cmd_attach(int argc, char **argv)
 {
 	CLEANUP_FREE const char **disks = calloc((size_t)argc + 1,
 						 sizeof(*disks));
+	CLEANUP_FREE struct herd_attach_token *tokens =
+		calloc((size_t)argc + 1, sizeof(*tokens));
 	CLEANUP(free_names) char **names = NULL;
-	struct options o = { .disks = disks, .stall_seconds = STALL_SECONDS };
+	struct options o = { .disks = disks, .tokens = tokens,
+			     .job.tokens = tokens,
+			     .stall_seconds = STALL_SECONDS };
 	const char *stall = getenv("HERDFS_STALL_SECONDS");
 	char place[PATH_MAX];
 	uint64_t limit;
 	size_t n;
 	int c, status = GO_ON;
 
-	if (!disks)
+	if (!disks || !tokens)
 		return herd_tool_fail(NULL, -ENOMEM);
 	while (status == GO_ON &&
 	       (c = getopt_long(argc, argv, "h", long_options, NULL)) != -1)
@@ -476,7 +509,8 @@ int herd_cmd_attach(int argc, char **argv)
 		return USAGE("--asg NAME is missing");
 	if (!n && !o.n_disks)
 		return USAGE("no image is named");
-	if (o.instance || o.n_disks || o.job.role == HERD_ROLE_BASELINE)
+	if (o.instance || o.n_disks || o.job.n_tokens ||
+	    o.job.role == HERD_ROLE_BASELINE)
 		status = one_instance(&o, argv + optind, n);
 	if (status != GO_ON)
 		return status;
