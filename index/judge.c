@@ -16,6 +16,7 @@
  */
 #include "index/judge.h"
 
+#include "index/knowledge.h"
 #include "index/loose.h"
 
 #include <string.h>
@@ -47,6 +48,7 @@ struct herd_herd {
 	struct herd_loose loose;	/* names in folders that are volatile */
 	struct kept *kept;	/* by path */
 	size_t n_kept, cap_kept, kept_bytes;
+	const struct herd_knowledge *knowledge;
 };
 
 static int ids_add(struct ids *l, uint32_t id)
@@ -110,6 +112,17 @@ static void cleanup_herd(struct herd_herd **h)
 const struct herd_group *herd_herd_group(const struct herd_herd *h)
 {
 	return &h->group;
+}
+
+void herd_herd_set_knowledge(struct herd_herd *h,
+			     const struct herd_knowledge *k)
+{
+	h->knowledge = k;
+}
+
+const struct herd_knowledge *herd_herd_knowledge(const struct herd_herd *h)
+{
+	return h->knowledge;
 }
 
 /* ---- what members have at a path ---- */
@@ -387,6 +400,12 @@ static int judge(const struct whom *w, uint32_t path,
 	} else {
 		f.herd_absent = true;
 	}
+	if (!err && w->h->knowledge)
+		err = herd_knowledge_apply(w->h->knowledge,
+			&(struct herd_matter){ w->t, g, w->instance, own,
+				f.verdict.herd < s.s.n ?
+				&s.s.tallies[f.verdict.herd].variant :
+				g->baseline ? &baseline : NULL }, &f);
 	if (!err)
 		*ret = f;
 	return err;
