@@ -11,6 +11,7 @@
 #include "fs/fuse_ops.h"
 #include "fs/fuse_server.h"
 #include "acquire/confine.h"
+#include "index/knowledge.h"
 
 #include <fcntl.h>
 #include <signal.h>
@@ -30,6 +31,7 @@ struct server {
 	int devnull;
 	pthread_mutex_t asking;
 	struct herd_store *store;
+	struct herd_knowledge *knowledge;
 	struct herd_fuse fuse;
 	struct fuse_session *session;
 };
@@ -239,10 +241,27 @@ static int lock_in(struct server *s, struct herd_diag *diag)
 	return err;
 }
 
+static void tell_expired(struct server *s)
+{
+	const struct herd_knowledge *k = s->knowledge;
+
+	for (size_t i = 0; i < k->policy.n; i++) {
+		const struct herd_policy_rule *r = &k->policy.v[i];
+		char line[1024];
+
+		if (!herd_policy_expired(r, k->now))
+			continue;
+		snprintf(line, sizeof(line), "%.300s:%u: the rule for %.500s "
+			 "ended with %s and does not apply", k->policy_source,
+			 r->line, r->pattern, r->until);
+		tell_line(s, line);
+	}
+}
+
 static int start(struct server *s, struct herd_diag *diag)
 {
 	const struct herd_mount *m = s->plan->mount;
-	const struct herd_tree_options options = {
+	struct herd_tree_options options = {
 		.group = m->group,
 		.cache_mb = m->cache_mb ? m->cache_mb : CACHE_MB,
 		.on_failure = tell_line,
@@ -251,6 +270,10 @@ static int start(struct server *s, struct herd_diag *diag)
 	};
 	int err = herd_store_open(m->store, 0, &s->store, diag);
 
+	if (!err)
+		err = herd_knowledge_open(m->store, m->policy, m->now,
+					  &s->knowledge, diag);
+	options.knowledge = s->knowledge;
 	if (!err)
 		err = herd_tree_open(s->store, &options, open_disk, s,
 				     &s->fuse.tree, diag);
@@ -261,6 +284,8 @@ static int start(struct server *s, struct herd_diag *diag)
 		err = mount_it(s, diag);
 	if (!err)
 		err = lock_in(s, diag);
+	if (!err)
+		tell_expired(s);
 	log_open = false;
 	return err;
 }
@@ -308,6 +333,7 @@ void herd_mount_serve(const struct herd_mount_plan *p, int sock)
 				       THREADS);
 	if (!err) {
 		herd_tree_close(s.fuse.tree);
+		herd_knowledge_close(s.knowledge);
 		herd_store_close(s.store);
 	}
 	_exit(err < 0);

@@ -19,10 +19,13 @@
 #include "acquire/base/diag.h"
 
 #include <stdbool.h>
+#include <stdint.h>
 
 struct herd_mount {
 	const char *store;	/* directory */
 	const char *group;	/* only this one; NULL: all */
+	const char *policy;	/* file; NULL: the store's own, if it has one */
+	int64_t now;		/* seconds since 1970: which rules have expired */
 	const char *mountpoint;
 	const char *options;	/* for FUSE, "allow_other,…", or NULL */
 	const char *source;	/* what mount(8) shows as the device */

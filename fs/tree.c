@@ -137,7 +137,8 @@ static int add_group(void *arg, const struct herd_group *g)
 		t->groups = v;
 		t->cap_groups = cap;
 	}
-	t->groups[t->n_groups++] = (struct herd_tree_group){ .group = *g };
+	t->groups[t->n_groups++] = (struct herd_tree_group){
+		.group = *g, .knowledge = t->options.knowledge };
 	return 0;
 }
 
@@ -302,6 +303,7 @@ int herd_tree_herd(struct herd_txn *txn, struct herd_tree_group *g,
 
 		if (err)
 			return err;
+		herd_herd_set_knowledge(g->herd, g->knowledge);
 	}
 	*ret = g->herd;
 	return 0;

@@ -23,6 +23,7 @@ struct herd_tree;
 
 struct herd_tree_options {
 	const char *group;	/* only this one; NULL: all */
+	const struct herd_knowledge *knowledge;	/* may be NULL; outlives it */
 	unsigned cache_mb;	/* memory for per-instance findings and reports */
 	/* May be NULL. Told of each failure once, when it happens, by the
 	   thread that met it. */

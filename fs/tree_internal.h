@@ -121,6 +121,7 @@ struct herd_tree_member {
 
 struct herd_tree_group {
 	struct herd_group group;
+	const struct herd_knowledge *knowledge;	/* the tree's */
 	pthread_mutex_t lock;	/* of herd, which never changes once made */
 	struct herd_herd *herd;
 };
@@ -225,7 +226,8 @@ struct herd_view_set {
 	size_t n;
 };
 
-enum { HERD_SET_DEVIANT, HERD_SET_HERD, HERD_SET_VOLATILE, HERD_SET_MAX };
+enum { HERD_SET_DEVIANT, HERD_SET_HERD, HERD_SET_VOLATILE, HERD_SET_SUPPRESSED,
+       HERD_SET_MAX };
 
 struct herd_judged {
 	struct herd_cached cached;

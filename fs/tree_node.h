@@ -8,7 +8,7 @@
  *   FIXED     what: 1 the root, 2 asg/
  *   GROUP     owner: the group's id; what: enum herd_group_item
  *   INSTANCE  owner: the instance's id; what: enum herd_instance_item
- *   DEVIANT, HERD, VOLATILE, ALL (the views)
+ *   DEVIANT, HERD, VOLATILE, ALL, SUPPRESSED (the views)
  *             owner: the instance's id; what: the path's id in the store's
  *             dictionary; 1, the root path, is the view's disk/
  *
@@ -35,6 +35,7 @@ enum herd_node_kind {
 	HERD_NODE_HERD = 5,
 	HERD_NODE_VOLATILE = 6,
 	HERD_NODE_ALL = 7,
+	HERD_NODE_SUPPRESSED = 8,
 	HERD_NODE_HASHED = 14,	/* only ever inode numbers */
 	HERD_NODE_LINKED = 15,
 };
@@ -54,6 +55,7 @@ enum herd_instance_item {
 	HERD_INSTANCE_DEVIANT,	/* the folders that hold disk/ */
 	HERD_INSTANCE_HERD,
 	HERD_INSTANCE_VOLATILE,
+	HERD_INSTANCE_SUPPRESSED,
 	HERD_INSTANCE_ALL,
 	HERD_INSTANCE_REPORT,
 	HERD_INSTANCE_REPORT_JSON,
@@ -88,7 +90,7 @@ static inline uint32_t herd_node_what(uint64_t node)
 static inline bool herd_node_is_path(uint64_t node)
 {
 	return herd_node_kind(node) >= HERD_NODE_DEVIANT &&
-	       herd_node_kind(node) <= HERD_NODE_ALL;
+	       herd_node_kind(node) <= HERD_NODE_SUPPRESSED;
 }
 
 #endif

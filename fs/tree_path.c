@@ -21,7 +21,9 @@
 static int set_of(enum herd_node_kind view)
 {
 	return view == HERD_NODE_DEVIANT ? HERD_SET_DEVIANT :
-	       view == HERD_NODE_HERD ? HERD_SET_HERD : HERD_SET_VOLATILE;
+	       view == HERD_NODE_HERD ? HERD_SET_HERD :
+	       view == HERD_NODE_SUPPRESSED ? HERD_SET_SUPPRESSED :
+					      HERD_SET_VOLATILE;
 }
 
 /* 0 when there is something to be shown, if only that it is broken. */

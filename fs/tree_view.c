@@ -134,6 +134,9 @@ static bool shows(int set, const struct herd_finding *f)
 	case HERD_SET_HERD:
 		return f->verdict.class == HERD_CLASS_DEVIANT &&
 		       !f->herd_absent && f->herd_holder;
+	case HERD_SET_SUPPRESSED:
+		return f->verdict.class == HERD_CLASS_SUPPRESSED &&
+		       !f->own_absent;
 	default:
 		return f->verdict.class == HERD_CLASS_VOLATILE &&
 		       !f->own_absent;

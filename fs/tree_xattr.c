@@ -15,6 +15,7 @@
  * Threads: any.
  */
 #include "fs/tree_internal.h"
+#include "index/knowledge.h"
 #include "index/report.h"
 
 #include <inttypes.h>
@@ -149,6 +150,34 @@ static int get_herd(struct subject *s, struct herd_buf *out)
 			s->at.shown->group->group.name,
 			s->at.shown->record.name);
 	return herd_path_full(s->txn, s->at.path, out);
+}
+
+/* Of what is shown here, whoever's it is and whatever the verdict. */
+static int get_known(struct subject *s, struct herd_buf *out)
+{
+	const struct herd_knowledge *k = s->tree->options.knowledge;
+	const struct herd_known_set *set;
+
+	if (!k || !has_record(s) || !S_ISREG(s->at.entry.mode) ||
+	    s->at.entry.digest_kind != HERD_DIGEST_SHA256)
+		return -ENODATA;
+	set = herd_known_find(&k->known, s->at.entry.digest);
+	if (!set)
+		return -ENODATA;
+	herd_buf_printf(out, "%s (%s)", set->bad ? "bad" : "good", set->name);
+	return 0;
+}
+
+static int get_suppressed(struct subject *s, struct herd_buf *out)
+{
+	const struct herd_finding *f = finding_of(s);
+	const struct herd_policy_rule *r = f ? f->suppressed_by : NULL;
+
+	if (!r)
+		return -ENODATA;
+	herd_buf_printf(out, "%s; owner %s; expires %s", r->reason, r->owner,
+			r->until);
+	return 0;
 }
 
 static int get_holder(struct subject *s, struct herd_buf *out)
@@ -289,6 +318,8 @@ static const struct known {
 	{ "rank", get_rank },
 	{ "prevalence", get_prevalence },
 	{ "herd", get_herd },
+	{ "known", get_known },
+	{ "suppressed", get_suppressed },
 	{ "holder", get_holder },
 	{ "baseline", get_baseline },
 	{ "sha256", get_sha256 },

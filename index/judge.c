@@ -16,6 +16,8 @@
  */
 #include "index/judge_internal.h"
 
+#include "index/knowledge.h"
+
 #include <string.h>
 
 /* How many members are asked who has the reference's variant. */
@@ -143,6 +145,33 @@ static int look_again(const struct whom *w, const struct herd_judge_stacked *s,
 	return 0;
 }
 
+/* What people know is about the very bytes, with all tokens in them. */
+static int ask_knowledge(const struct whom *w, uint8_t sort,
+			 struct herd_finding *f)
+{
+	const struct herd_group *g = &w->h->group;
+	struct herd_variant own = { .absent = true }, herd = own;
+	struct herd_entry e;
+	int err = 0;
+
+	if (!w->h->knowledge)
+		return 0;
+	if (!f->own_absent)
+		err = herd_entry_get(w->t, w->instance, g->reference, f->path,
+				     &e);
+	if (!err && !f->own_absent) {
+		herd_variant_of(&e, &own);
+		own.sort = sort;
+	}
+	if (!err && f->herd_holder)
+		err = herd_variant_get(w->t, f->herd_holder, g->reference,
+				       f->path, &herd);
+	if (err)
+		return err;
+	return herd_knowledge_apply(w->h->knowledge,
+		&(struct herd_matter){ w->t, g, w->instance, &own, &herd }, f);
+}
+
 static int judge(const struct whom *w, uint32_t path,
 		 const struct herd_variant *own, struct herd_finding *ret)
 {
@@ -178,6 +207,8 @@ static int judge(const struct whom *w, uint32_t path,
 	}
 	if (!err)
 		err = look_again(w, &s, own, &f);
+	if (!err)
+		err = ask_knowledge(w, own->sort, &f);
 	if (!err)
 		*ret = f;
 	return err;

@@ -18,6 +18,11 @@ int herd_herd_make(struct herd_txn *t, const struct herd_group *g,
 		   struct herd_herd **ret, struct herd_diag *diag);
 void herd_herd_destroy(struct herd_herd *h);
 const struct herd_group *herd_herd_group(const struct herd_herd *h);
+/* May be NULL; borrowed. Right after herd_herd_make, before h is shared. */
+struct herd_knowledge;
+void herd_herd_set_knowledge(struct herd_herd *h,
+			     const struct herd_knowledge *k);
+const struct herd_knowledge *herd_herd_knowledge(const struct herd_herd *h);
 
 struct herd_finding {
 	uint32_t path;
@@ -26,6 +31,9 @@ struct herd_finding {
 	uint32_t herd_holder;	/* an instance that has the herd's variant (one
 				   whose image is likely there: the lowest
 				   id); 0 when herd_absent */
+	/* borrowed from the herd's knowledge; NULL: none */
+	const struct herd_policy_rule *suppressed_by;
+	const struct herd_known_set *known;	/* that has its content */
 };
 
 /* Every finding but HERD_CLASS_SAME, sorted by path id. *ret malloced. */

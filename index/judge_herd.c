@@ -82,6 +82,17 @@ const struct herd_group *herd_herd_group(const struct herd_herd *h)
 	return &h->group;
 }
 
+void herd_herd_set_knowledge(struct herd_herd *h,
+			     const struct herd_knowledge *k)
+{
+	h->knowledge = k;
+}
+
+const struct herd_knowledge *herd_herd_knowledge(const struct herd_herd *h)
+{
+	return h->knowledge;
+}
+
 /* ---- what members have at a path ---- */
 
 void herd_stacked_deinit(struct herd_judge_stacked *s)

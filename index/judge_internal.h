@@ -35,6 +35,7 @@ struct herd_herd {
 	struct herd_loose loose;	/* names in folders that are volatile */
 	struct herd_kept *kept;	/* by path */
 	size_t n_kept, cap_kept, kept_bytes;
+	const struct herd_knowledge *knowledge;	/* borrowed, or NULL */
 };
 
 /* Borrowed from the herd, or read and owned. */

@@ -6,6 +6,7 @@
 #include "index/report.h"
 
 #include "index/json.h"
+#include "index/known.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -101,6 +102,16 @@ char *herd_report_time(const struct herd_time *t, char buf[HERD_REPORT_TIME_MAX]
 	else
 		snprintf(buf, HERD_REPORT_TIME_MAX, "@%lld",
 			 (long long)t->sec);
+	return buf;
+}
+
+char *herd_report_known(const struct herd_finding *f,
+			char buf[HERD_REPORT_KNOWN_MAX])
+{
+	buf[0] = '\0';
+	if (f->known)
+		snprintf(buf, HERD_REPORT_KNOWN_MAX, "known: %s (%s)",
+			 f->known->bad ? "bad" : "good", f->known->name);
 	return buf;
 }
 
@@ -202,6 +213,7 @@ static size_t above(const struct herd_report_lines *l, size_t i)
 	up = bsearch(&key, l->v, l->n, sizeof(key), compare_path);
 	if (!up || up->finding->verdict.reasons != v->reasons ||
 	    up->finding->verdict.class != v->class ||
+	    up->finding->suppressed_by != line->finding->suppressed_by ||
 	    up->finding->verdict.rank < v->rank)
 		return NONE;
 	return (size_t)(up - l->v);

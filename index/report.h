@@ -46,6 +46,17 @@ int herd_report_readme(struct herd_txn *t, const struct herd_group *g,
 
 /* ---- parts, for the tools ---- */
 
+/*
+ * All paths of an instance, each counted once: total is the sum of the rest.
+ * What could not be read is not counted in its class. The work grows with the
+ * number of paths.
+ */
+struct herd_report_paths {
+	uint64_t of[HERD_CLASS_MAX], unreadable, total;
+};
+int herd_report_count(const struct herd_report *r,
+		      struct herd_report_paths *ret);
+
 /* A finding with its name, ready to be put in order and shown. */
 struct herd_report_line {
 	const struct herd_finding *finding;
@@ -100,6 +111,11 @@ const char *herd_report_type(uint32_t mode);
 char *herd_report_time(const struct herd_time *time,
 		       char buf[HERD_REPORT_TIME_MAX]);
 
+/* "known: bad (NAME)" into buf, "" where nothing is known. Returns buf. */
+#define HERD_REPORT_KNOWN_MAX 96
+char *herd_report_known(const struct herd_finding *f,
+			char buf[HERD_REPORT_KNOWN_MAX]);
+
 /* As members of an object that is open: what of a finding, of an entry. */
 struct herd_json;
 void herd_report_json_verdict(struct herd_json *j,
@@ -112,6 +128,9 @@ void herd_report_json_reasons(struct herd_json *j, const char *key,
 void herd_report_json_images(struct herd_json *j, const char *key,
 			     const struct herd_image *images, size_t n,
 			     const char *const *states);
+/* What people know (index/knowledge.h) as "policy" and "known". */
+void herd_report_json_knowledge(struct herd_json *j,
+				const struct herd_herd *h);
 const char *herd_report_role(enum herd_role role);
 
 #endif

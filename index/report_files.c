@@ -28,7 +28,8 @@ static int compare_names(const void *a, const void *b, void *arg)
 
 /*
  * Calls fn for what the instance has at each path where it deviates (or
- * where nothing is common, with `loose`), in order of the names' bytes.
+ * where nothing is common or a rule speaks for it, with `loose`), in order of
+ * the names' bytes.
  */
 static int each_entry(const struct herd_report *r, bool loose,
 		      void (*fn)(struct herd_buf *out, const char *name,
@@ -47,7 +48,9 @@ static int each_entry(const struct herd_report *r, bool loose,
 		struct herd_entry e;
 
 		if (f->own_absent || (class != HERD_CLASS_DEVIANT &&
-				      !(loose && class == HERD_CLASS_VOLATILE)))
+				      !(loose &&
+					(class == HERD_CLASS_VOLATILE ||
+					 class == HERD_CLASS_SUPPRESSED))))
 			continue;
 		err = herd_entry_get(r->txn, r->instance->id, reference,
 				     f->path, &e);
@@ -184,6 +187,9 @@ static const char readme[] =
 "    deviant/disk/          what only this instance has like this: start here\n"
 "    herd/disk/             the same paths as most of the herd has them\n"
 "    volatile/disk/         paths at which nearly every member differs\n"
+"    suppressed/disk/       what deviates, but a rule of the policy says that\n"
+"                           it may; never set-id files, programs, keys and the\n"
+"                           like, unless the rule says so\n"
 "    all/disk/              the whole instance\n"
 "    report.txt             every finding with its reason, by rank; also what\n"
 "                           could not be read\n"
@@ -208,6 +214,8 @@ static const char readme[] =
 "  user.herdfs.prevalence   how many of the members have this very version\n"
 "  user.herdfs.herd         where the herd's version is\n"
 "  user.herdfs.sha256       of the content\n"
+"  user.herdfs.known        of which set of known digests the content is\n"
+"  user.herdfs.suppressed   by which rule: reason, owner, last day\n"
 "  user.herdfs.xattr.*      the file's own attributes\n"
 "\n"
 "What counts as a difference: type, permissions, owner, content or link target,\n"

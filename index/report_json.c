@@ -8,6 +8,7 @@
 #include "index/report.h"
 
 #include "index/json.h"
+#include "index/knowledge.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -50,6 +51,52 @@ void herd_report_json_verdict(struct herd_json *j, const struct herd_finding *f,
 	if (v->has_baseline)
 		herd_report_json_reasons(j, "baseline_reasons",
 					 v->baseline_reasons);
+	if (f->known) {
+		herd_json_object(j, "known");
+		herd_json_string(j, "kind", f->known->bad ? "bad" : "good");
+		herd_json_string(j, "set", f->known->name);
+		herd_json_end(j);
+	}
+	if (f->suppressed_by) {
+		const struct herd_policy_rule *r = f->suppressed_by;
+
+		herd_json_object(j, "suppressed");
+		herd_json_uint(j, "line", r->line);
+		herd_json_string(j, "pattern", r->pattern);
+		herd_json_string(j, "reason", r->reason);
+		herd_json_string(j, "owner", r->owner);
+		herd_json_string(j, "expires", r->until);
+		herd_json_end(j);
+	}
+}
+
+void herd_report_json_knowledge(struct herd_json *j, const struct herd_herd *h)
+{
+	const struct herd_knowledge *k = herd_herd_knowledge(h);
+
+	if (!k)
+		return;
+	if (k->policy_source) {
+		herd_json_object(j, "policy");
+		herd_json_bytes(j, "file", k->policy_source,
+				strlen(k->policy_source));
+		herd_json_hex(j, "sha256", k->policy_digest,
+			      sizeof(k->policy_digest));
+		herd_json_uint(j, "rules", k->policy.n);
+		herd_json_uint(j, "expired", herd_knowledge_expired(k));
+		herd_json_end(j);
+	}
+	if (!k->known.n)
+		return;
+	herd_json_array(j, "known_sets");
+	for (size_t i = 0; i < k->known.n; i++) {
+		herd_json_object(j, NULL);
+		herd_json_string(j, "name", k->known.v[i].name);
+		herd_json_string(j, "kind", k->known.v[i].bad ? "bad" : "good");
+		herd_json_uint(j, "digests", k->known.v[i].n);
+		herd_json_end(j);
+	}
+	herd_json_end(j);
 }
 
 static void json_time(struct herd_json *j, const char *key,
@@ -239,6 +286,23 @@ static void json_counts(struct herd_json *j, const struct herd_report *r)
 	herd_json_end(j);
 }
 
+/* Each path once; see report_count.c. */
+static int json_paths(struct herd_json *j, const struct herd_report *r)
+{
+	struct herd_report_paths p;
+	int err = herd_report_count(r, &p);
+
+	if (err)
+		return err;
+	herd_json_object(j, "paths");
+	for (int c = 0; c < HERD_CLASS_MAX; c++)
+		herd_json_uint(j, herd_class_name((enum herd_class)c), p.of[c]);
+	herd_json_uint(j, "unreadable", p.unreadable);
+	herd_json_uint(j, "total", p.total);
+	herd_json_end(j);
+	return 0;
+}
+
 static int json_finding(struct herd_json *j, const struct herd_report *r,
 			const struct herd_report_lines *lines,
 			const struct herd_report_line *line,
@@ -292,7 +356,10 @@ int herd_report_json(const struct herd_report *r, struct herd_buf *out,
 	herd_json_array(&j, "problems");
 	err = herd_problem_each(r->txn, instance->id, json_problem, &j);
 	herd_json_end(&j);
+	herd_report_json_knowledge(&j, r->herd);
 	json_counts(&j, r);
+	if (!err)
+		err = json_paths(&j, r);
 	herd_json_array(&j, "findings");
 	for (size_t i = 0; i < lines.n && !err; i++)
 		err = json_finding(&j, r, &lines, &lines.v[i], &names);

@@ -7,6 +7,8 @@
  */
 #include "index/report.h"
 
+#include "index/knowledge.h"
+
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -57,6 +59,53 @@ static void write_head(const struct writing *w)
 	}
 	herd_buf_printf(w->out, "\nIndexed     %s\n",
 			herd_report_time(&attached, time));
+}
+
+/* By whose word ranks and classes are not the herd's alone. */
+static void write_knowledge(const struct writing *w)
+{
+	const struct herd_knowledge *k = herd_herd_knowledge(w->r->herd);
+	char hex[65];
+
+	if (k && k->policy_source) {
+		herd_buf_printf(w->out, "Policy      ");
+		text(w->out, k->policy_source);
+		herd_buf_printf(w->out, ", %zu rule%s, %zu expired\n"
+				"            sha256 %s\n", k->policy.n,
+				k->policy.n == 1 ? "" : "s",
+				herd_knowledge_expired(k),
+				herd_hex(k->policy_digest, 32, hex));
+	}
+	for (size_t i = 0; k && i < k->known.n; i++)
+		herd_buf_printf(w->out, "%s %s: %s, %" PRIu64 " digests\n",
+				i ? "           " : "Known      ",
+				k->known.v[i].bad ? "bad" : "good",
+				k->known.v[i].name, k->known.v[i].n);
+}
+
+static int write_paths(const struct writing *w)
+{
+	static const char *const what[HERD_CLASS_MAX] = {
+		[HERD_CLASS_SAME] = "as the herd has it",
+		[HERD_CLASS_DEVIANT] = "not as the herd has it",
+		[HERD_CLASS_VOLATILE] = "the herd has no common version",
+		[HERD_CLASS_DRIFT] = "as the herd has it, not the baseline",
+		[HERD_CLASS_SUPPRESSED] = "deviant, but for the policy",
+	};
+	struct herd_report_paths p;
+	int err = herd_report_count(w->r, &p);
+
+	if (err)
+		return err;
+	heading(w->out, "Paths, each counted once");
+	for (int c = 0; c < HERD_CLASS_MAX; c++)
+		herd_buf_printf(w->out, "%-10s  %12" PRIu64 "  %s\n",
+				herd_class_name((enum herd_class)c), p.of[c],
+				what[c]);
+	herd_buf_printf(w->out, "unreadable  %12" PRIu64 "  whatever else they "
+			"are\ntotal       %12" PRIu64 "\n", p.unreadable,
+			p.total);
+	return 0;
 }
 
 static void write_images(const struct writing *w)
@@ -170,12 +219,15 @@ static int write_problems(const struct writing *w)
 static void write_names(const struct writing *w,
 			const struct herd_report_line *line)
 {
+	char known[HERD_REPORT_KNOWN_MAX];
+
 	herd_buf_u8(w->out, '/');
 	herd_report_escape(w->out, herd_report_line_name(w->lines, line),
 			   line->name_len);
 	if (line->below)
 		herd_buf_printf(w->out, "  (and %zu below)", line->below);
-	herd_buf_u8(w->out, '\n');
+	herd_report_known(line->finding, known);
+	herd_buf_printf(w->out, "%s%s\n", known[0] ? "  " : "", known);
 }
 
 static void write_finding(const struct writing *w,
@@ -202,6 +254,8 @@ static void write_finding(const struct writing *w,
 			herd_buf_u8(w->out, ' ');
 	} else if (v->class == HERD_CLASS_VOLATILE) {
 		herd_buf_printf(w->out, "%8u  ", v->variants);
+	} else if (f->suppressed_by) {
+		herd_buf_printf(w->out, "line %-5u", f->suppressed_by->line);
 	}
 	herd_buf_printf(w->out, "  %-24s  ", reasons);
 	if (v->has_baseline && v->class != HERD_CLASS_DRIFT)
@@ -220,6 +274,8 @@ static void write_columns(const struct writing *w, enum herd_class class)
 		herd_buf_printf(w->out, "   herd  %-16s", "as in");
 	else if (class == HERD_CLASS_VOLATILE)
 		herd_buf_printf(w->out, "versions  ");
+	else if (class == HERD_CLASS_SUPPRESSED)
+		herd_buf_printf(w->out, "rule      ");
 	herd_buf_printf(w->out, "  %-24s  ", class == HERD_CLASS_DRIFT ?
 			"against the baseline" : "against the herd");
 	if (baseline && class != HERD_CLASS_DRIFT)
@@ -242,6 +298,34 @@ static void write_findings(const struct writing *w, enum herd_class class,
 		if (w->lines->v[i].finding->verdict.class == class &&
 		    !w->lines->v[i].folded)
 			write_finding(w, &w->lines->v[i]);
+}
+
+/* With the rules that hid something, as they stand in the policy. */
+static void write_suppressed(const struct writing *w)
+{
+	const struct herd_knowledge *k = herd_herd_knowledge(w->r->herd);
+
+	if (!k || !k->policy_source)
+		return;
+	write_findings(w, HERD_CLASS_SUPPRESSED, "Suppressed",
+		       "a rule of the policy says that they may deviate");
+	for (size_t i = 0; i < k->policy.n; i++) {
+		const struct herd_policy_rule *rule = &k->policy.v[i];
+		size_t n = 0;
+
+		for (size_t f = 0; f < w->r->n_findings; f++)
+			n += w->r->findings[f].suppressed_by == rule;
+		if (!n)
+			continue;
+		herd_buf_printf(w->out, "line %u, for %zu path%s: ",
+				rule->line, n, n == 1 ? "" : "s");
+		text(w->out, rule->pattern);
+		herd_buf_printf(w->out, "\n  ");
+		text(w->out, rule->reason);
+		herd_buf_printf(w->out, "; owner ");
+		text(w->out, rule->owner);
+		herd_buf_printf(w->out, "; expires %s\n", rule->until);
+	}
 }
 
 /* Files that deviate and are not in MANIFEST.sha256, with the reason. */
@@ -285,6 +369,7 @@ static int write_report(const struct writing *w)
 	int err;
 
 	write_head(w);
+	write_knowledge(w);
 	write_findings(w, HERD_CLASS_DEVIANT, "Deviant",
 		       "this instance is not like its herd");
 	err = write_problems(w);
@@ -292,9 +377,12 @@ static int write_report(const struct writing *w)
 		err = write_undigested(w);
 	write_findings(w, HERD_CLASS_VOLATILE, "Volatile",
 		       "nearly every member differs, or has names of its own");
+	write_suppressed(w);
 	if (herd_herd_group(w->r->herd)->baseline)
 		write_findings(w, HERD_CLASS_DRIFT, "Drift",
 			       "like the herd, but not like the baseline");
+	if (!err)
+		err = write_paths(w);
 	write_images(w);
 	write_volumes(w);
 	write_work(w);

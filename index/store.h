@@ -52,6 +52,8 @@ int herd_store_open(const char *dir, unsigned flags, struct herd_store **ret,
 		    struct herd_diag *diag);
 void herd_store_close(struct herd_store *s);
 const char *herd_store_dir(const struct herd_store *s);
+/* 0 where a store is or one may be made; -ENOTEMPTY and so on as above. */
+int herd_store_may_be(const char *dir, struct herd_diag *diag);
 
 /*
  * -ENOSPC disk full. A write transaction that meets a full map fails with

@@ -419,8 +419,8 @@ int herd_store_check_pages(int fd, uint64_t txnid, const char *label,
 static bool is_known(const char *name)
 {
 	static const char *const known[] = {
-		".", "..", "data.mdb", "data.mdb.new", "lock.mdb", "lost+found",
-		"writer.lock",
+		".", "..", "data.mdb", "data.mdb.new", "known", "lock.mdb",
+		"lost+found", "policy", "writer.lock",
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(known); i++)
@@ -471,4 +471,13 @@ int herd_store_check_file(const char *dir, const char *label, bool create,
 		return herd_diag_set(diag, -EBADMSG, label, HERD_NO_OFFSET,
 				     "data.mdb is damaged, or is no LMDB file");
 	return 0;
+}
+
+int herd_store_may_be(const char *dir, struct herd_diag *diag)
+{
+	struct stat st;
+
+	if (stat(dir, &st) && errno == ENOENT)
+		return 0;
+	return herd_store_check_file(dir, dir, true, diag);
 }

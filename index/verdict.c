@@ -498,6 +498,7 @@ const char *herd_class_name(enum herd_class c)
 		[HERD_CLASS_SAME] = "same", [HERD_CLASS_DEVIANT] = "deviant",
 		[HERD_CLASS_VOLATILE] = "volatile",
 		[HERD_CLASS_DRIFT] = "drift",
+		[HERD_CLASS_SUPPRESSED] = "suppressed",
 	};
 
 	return (unsigned)c < HERD_CLASS_MAX ? names[c] : "unknown";

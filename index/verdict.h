@@ -40,6 +40,8 @@ enum herd_class {
 	HERD_CLASS_DEVIANT,
 	HERD_CLASS_VOLATILE,	/* the members have no common version here */
 	HERD_CLASS_DRIFT,	/* the herd's variant, but not the baseline's */
+	HERD_CLASS_SUPPRESSED,	/* deviant, but for a rule of the policy; never
+				   by herd_judge, see index/knowledge.h */
 	HERD_CLASS_MAX
 };
 

@@ -18,8 +18,11 @@ static const char usage[] =
 "  --asg NAME        only this group\n"
 "  --instance NAME   only this instance (also a baseline)\n"
 "  --all             also paths at which nearly every member differs\n"
-"                    (volatile), and those at which the whole herd differs\n"
-"                    from the baseline (drift)\n"
+"                    (volatile), those at which the whole herd differs from\n"
+"                    the baseline (drift), and those that deviate but for a\n"
+"                    rule of the policy (suppressed)\n"
+"  --policy FILE     rules for what may deviate; default DIR/policy of the\n"
+"                    index, where there is one\n"
 "  --min-rank N      only from this rank on, 0 to 100\n"
 "  --expand          each path; otherwise a folder that came or went as a\n"
 "                    whole is one line\n"
@@ -34,16 +37,17 @@ static const char usage[] =
 "Exit status: 0 whether or not something deviates, 1 failed, 2 wrong usage.\n";
 
 struct listing {
-	const char *store, *group, *instance;
+	const char *store, *group, *instance, *policy;
 	bool all, expand, json;
 	uint64_t min_rank;
 	/* at work */
 	struct herd_txn *txn;
+	struct herd_knowledge *knowledge;
 	struct herd_json j;
 	struct herd_buf out;
 	bool many_groups;
 	size_t instances, odd_instances, shown_instances;
-	size_t deviant, volatile_paths, drift;
+	size_t deviant, volatile_paths, drift, suppressed;
 	uint64_t problems;
 };
 
@@ -53,6 +57,7 @@ static int parse(int argc, char **argv, struct listing *l)
 		{ "asg", required_argument, NULL, 'g' },
 		{ "instance", required_argument, NULL, 'i' },
 		{ "all", no_argument, NULL, 'a' },
+		{ "policy", required_argument, NULL, 'p' },
 		{ "min-rank", required_argument, NULL, 'r' },
 		{ "expand", no_argument, NULL, 'e' },
 		{ "json", no_argument, NULL, 'j' },
@@ -70,6 +75,7 @@ static int parse(int argc, char **argv, struct listing *l)
 		case 'e': l->expand = true; break;
 		case 'j': l->json = true; break;
 		case 's': l->store = optarg; break;
+		case 'p': l->policy = optarg; break;
 		case 'r':
 			if (!herd_tool_number(optarg, 0, 100, &l->min_rank))
 				return herd_tool_usage("list", "--min-rank is "
@@ -104,6 +110,7 @@ static void print_line(struct listing *l, const struct herd_group *g,
 	const struct herd_verdict *v = &line->finding->verdict;
 	CLEANUP_BUF struct herd_buf name = HERD_BUF_INIT;
 	char reasons[HERD_REASON_TEXT_MAX], count[32];
+	char known[HERD_REPORT_KNOWN_MAX];
 
 	if (l->many_groups) {
 		herd_report_escape(&name, g->name, strlen(g->name));
@@ -125,7 +132,8 @@ static void print_line(struct listing *l, const struct herd_group *g,
 			   line->name_len);
 	if (line->below)
 		herd_buf_printf(&l->out, "  (and %zu below)", line->below);
-	herd_buf_u8(&l->out, '\n');
+	herd_report_known(line->finding, known);
+	herd_buf_printf(&l->out, "%s%s\n", known[0] ? "  " : "", known);
 }
 
 static void json_line(struct listing *l, const struct herd_group *g,
@@ -147,7 +155,8 @@ static bool wanted(const struct listing *l, const struct herd_report_line *line)
 	const struct herd_verdict *v = &line->finding->verdict;
 
 	return !line->folded && v->rank >= l->min_rank &&
-	       (l->all || v->class == HERD_CLASS_DEVIANT);
+	       (l->all || v->class == HERD_CLASS_DEVIANT ||
+		(line->finding->known && line->finding->known->bad));
 }
 
 static void count(struct listing *l, const struct herd_report_lines *lines)
@@ -160,6 +169,7 @@ static void count(struct listing *l, const struct herd_report_lines *lines)
 		deviant += c == HERD_CLASS_DEVIANT;
 		l->volatile_paths += c == HERD_CLASS_VOLATILE;
 		l->drift += c == HERD_CLASS_DRIFT;
+		l->suppressed += c == HERD_CLASS_SUPPRESSED;
 	}
 	l->instances++;
 	l->odd_instances += deviant > 0;
@@ -217,6 +227,8 @@ static int list_group(struct listing *l, const struct herd_group *g,
 	CLEANUP(cleanup_herd) struct herd_herd *h = NULL;
 	int err = herd_herd_make(l->txn, g, &h, diag);
 
+	if (!err)
+		herd_herd_set_knowledge(h, l->knowledge);
 	if (!err)
 		err = herd_report_names_make(l->txn, g->id, &names);
 	for (size_t i = 0; i < names.n && !err; i++) {
@@ -285,6 +297,10 @@ static void summary(const struct listing *l)
 		printf("; %s volatile, %s in drift (--all lists them)",
 		       herd_tool_count(l->volatile_paths, a, sizeof(a)),
 		       herd_tool_count(l->drift, b, sizeof(b)));
+	if (l->knowledge->policy_source)
+		printf("; %s suppressed%s",
+		       herd_tool_count(l->suppressed, a, sizeof(a)),
+		       l->all || !l->suppressed ? "" : " (--all)");
 	if (l->problems)
 		printf("; %s could not be read (herdfs status --problems)",
 		       herd_tool_count(l->problems, c, sizeof(c)));
@@ -318,6 +334,7 @@ static int list(struct listing *l)
 	if (l->json) {
 		herd_json_end(&l->j);
 		herd_json_uint(&l->j, "instances", l->instances);
+		herd_json_uint(&l->j, "suppressed", l->suppressed);
 		herd_json_uint(&l->j, "problems", l->problems);
 		herd_json_end(&l->j);
 		err = herd_json_finish(&l->j);
@@ -339,10 +356,16 @@ int herd_cmd_list(int argc, char **argv)
 		return status < 0 ? herd_tool_finish(HERD_EXIT_OK) : status;
 	if (herd_tool_open_store(l.store, 0, &store))
 		return HERD_EXIT_FAILED;
-	int err = herd_txn_begin(store, false, &l.txn, &diag);
+	int err = herd_tool_open_knowledge(herd_store_dir(store), l.policy,
+					   &l.knowledge);
 
-	status = err ? herd_tool_fail(&diag, err) : list(&l);
+	status = HERD_EXIT_FAILED;
+	if (!err) {
+		err = herd_txn_begin(store, false, &l.txn, &diag);
+		status = err ? herd_tool_fail(&diag, err) : list(&l);
+	}
 	herd_txn_abort(l.txn);
+	herd_knowledge_close(l.knowledge);
 	herd_store_close(store);
 	herd_buf_deinit(&l.out);
 	return herd_tool_finish(status);

@@ -33,8 +33,12 @@ static void help(void)
 	     "                    $XDG_DATA_HOME/herdfs, else "
 	     "~/.local/share/herdfs)\n"
 	     "  --asg NAME        only this group\n"
-	     "  -o OPTION,…       store=DIR, asg=NAME; allow_other, allow_root,\n"
-	     "                    default_permissions, as for any FUSE mount\n"
+	     "  --policy FILE     rules for what may deviate (default: DIR/policy "
+	     "of the\n"
+	     "                    index, where there is one)\n"
+	     "  -o OPTION,…       store=DIR, asg=NAME, policy=FILE; allow_other,\n"
+	     "                    allow_root, default_permissions, as for any "
+	     "FUSE mount\n"
 	     "  -f, --foreground  stay in the foreground; Ctrl-C unmounts\n"
 	     "  --cache MB        memory for findings and reports (64)\n"
 	     "  --threads N       that serve at once (8)\n"
@@ -85,6 +89,8 @@ static bool take_option(struct arguments *a, char *o)
 		a->store = o + 6;
 	} else if (strncmp(o, "asg=", 4) == 0) {
 		a->mount.group = o + 4;
+	} else if (strncmp(o, "policy=", 7) == 0) {
+		a->mount.policy = o + 7;
 	} else if (is_for_fuse(o)) {
 		size_t n = strlen(a->options);
 
@@ -122,11 +128,12 @@ static bool take_options(struct arguments *a, char *list)
 
 /* ---- the two command lines ---- */
 
-enum { OPT_STORE = 256, OPT_ASG, OPT_CACHE, OPT_THREADS, OPT_HELP };
+enum { OPT_STORE = 256, OPT_ASG, OPT_POLICY, OPT_CACHE, OPT_THREADS, OPT_HELP };
 
 static const struct option long_options[] = {
 	{ "store", required_argument, NULL, OPT_STORE },
 	{ "asg", required_argument, NULL, OPT_ASG },
+	{ "policy", required_argument, NULL, OPT_POLICY },
 	{ "foreground", no_argument, NULL, 'f' },
 	{ "cache", required_argument, NULL, OPT_CACHE },
 	{ "threads", required_argument, NULL, OPT_THREADS },
@@ -168,6 +175,9 @@ static int parse(struct arguments *a, int argc, char **argv)
 			break;
 		case OPT_ASG:
 			a->mount.group = optarg;
+			break;
+		case OPT_POLICY:
+			a->mount.policy = optarg;
 			break;
 		case OPT_CACHE:
 			status = take_number(optarg, "--cache", 1, 65536,
@@ -255,6 +265,7 @@ int herd_cmd_mount(int argc, char **argv)
 	if (a.fake)
 		return HERD_EXIT_OK;
 	a.mount.store = a.store;
+	a.mount.now = (int64_t)herd_tool_now();
 	a.mount.options = a.options;
 	openlog("herdfs", LOG_PID, LOG_DAEMON);
 	err = herd_mount_run(&a.mount, &diag);

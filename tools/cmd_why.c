@@ -18,11 +18,13 @@ static const char usage[] =
 "is, and in what it differs from the herd's.\n"
 "\n"
 "PATH is one in a mount, …/asg/GROUP/INSTANCE/deviant/disk/etc/passwd (also in\n"
-"herd, volatile or all), or, with --asg or where there is but one group, a path\n"
-"as the instance itself sees it: /etc/passwd.\n"
+"herd, volatile, suppressed or all), or, with --asg or where there is but one\n"
+"group, a path as the instance itself sees it: /etc/passwd.\n"
 "\n"
 "  --asg NAME        the group\n"
 "  --instance NAME   compare this one with its herd, field by field\n"
+"  --policy FILE     rules for what may deviate; default DIR/policy of the\n"
+"                    index, where there is one\n"
 "  --all             every version and every name, however many\n"
 "  --json            for programs; always complete\n"
 "  --store DIR       the index; default $HERDFS_STORE, else\n"
@@ -32,7 +34,7 @@ static const char usage[] =
 "Exit status: 0 shown, 1 failed or nobody has the path, 2 wrong usage.\n";
 
 struct options {
-	const char *store, *group, *instance, *path;
+	const char *store, *group, *instance, *path, *policy;
 	bool all, json;
 };
 
@@ -47,6 +49,7 @@ static int parse(int argc, char **argv, struct options *o)
 	static const struct option options[] = {
 		{ "asg", required_argument, NULL, 'g' },
 		{ "instance", required_argument, NULL, 'i' },
+		{ "policy", required_argument, NULL, 'p' },
 		{ "all", no_argument, NULL, 'a' },
 		{ "json", no_argument, NULL, 'j' },
 		{ "store", required_argument, NULL, 's' },
@@ -62,6 +65,7 @@ static int parse(int argc, char **argv, struct options *o)
 		case 'a': o->all = true; break;
 		case 'j': o->json = true; break;
 		case 's': o->store = optarg; break;
+		case 'p': o->policy = optarg; break;
 		case 'h':
 			fputs(usage, stdout);
 			return -1;
@@ -119,6 +123,7 @@ static bool is_view(const char *name)
 	return name && (strcmp(name, "deviant") == 0 ||
 			strcmp(name, "herd") == 0 ||
 			strcmp(name, "volatile") == 0 ||
+			strcmp(name, "suppressed") == 0 ||
 			strcmp(name, "all") == 0);
 }
 
@@ -325,6 +330,7 @@ static int gather(struct why *w, struct herd_diag *diag)
 		err = herd_herd_make(w->txn, &w->group, &w->herd, diag);
 	if (err)
 		return err;
+	herd_herd_set_knowledge(w->herd, w->knowledge);
 	if (w->n_versions == 0 ||
 	    (w->n_versions == 1 && w->versions[0].variant.absent))
 		return -ENOENT;
@@ -351,6 +357,7 @@ static void why_deinit(struct why *w)
 	free(w->versions);
 	herd_report_names_deinit(&w->names);
 	herd_herd_destroy(w->herd);
+	herd_knowledge_close(w->knowledge);
 	herd_txn_abort(w->txn);
 }
 
@@ -425,8 +432,12 @@ int herd_cmd_why(int argc, char **argv)
 	if (herd_tool_open_store(o.store, 0, &store))
 		return HERD_EXIT_FAILED;
 	w.all = o.all;
-	err = herd_txn_begin(store, false, &w.txn, &diag);
-	status = err ? herd_tool_fail(&diag, err) : why(&w, &o, &p);
+	status = HERD_EXIT_FAILED;
+	if (!herd_tool_open_knowledge(herd_store_dir(store), o.policy,
+				      &w.knowledge)) {
+		err = herd_txn_begin(store, false, &w.txn, &diag);
+		status = err ? herd_tool_fail(&diag, err) : why(&w, &o, &p);
+	}
 	why_deinit(&w);
 	herd_store_close(store);
 	return herd_tool_finish(status);

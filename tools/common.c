@@ -48,6 +48,17 @@ int herd_tool_usage(const char *command, const char *fmt, ...)
 	return HERD_EXIT_USAGE;
 }
 
+const char *herd_tool_store_dir(const char *dir, char *buf, size_t size)
+{
+	if (dir)
+		return dir;
+	if (!herd_store_default_dir(buf, size))
+		return buf;
+	herd_tool_warn("no place for a store: give --store DIR or set "
+		       "HERDFS_STORE");
+	return NULL;
+}
+
 int herd_tool_open_store(const char *dir, unsigned flags,
 			 struct herd_store **ret)
 {
@@ -55,19 +66,36 @@ int herd_tool_open_store(const char *dir, unsigned flags,
 	char place[PATH_MAX];
 	int err;
 
-	if (!dir) {
-		err = herd_store_default_dir(place, sizeof(place));
-		if (err) {
-			herd_tool_warn("no place for a store: give --store DIR "
-				       "or set HERDFS_STORE");
-			return err;
-		}
-		dir = place;
-	}
+	dir = herd_tool_store_dir(dir, place, sizeof(place));
+	if (!dir)
+		return -ENOENT;
 	err = herd_store_open(dir, flags, ret, &diag);
 	if (err)
 		herd_tool_fail(&diag, err);
 	return err;
+}
+
+int herd_tool_open_knowledge(const char *store_dir, const char *policy,
+			     struct herd_knowledge **ret)
+{
+	struct herd_diag diag = { .offset = HERD_NO_OFFSET };
+	struct herd_knowledge *k;
+	int err = herd_knowledge_open(store_dir, policy,
+				      (int64_t)herd_tool_now(), &k, &diag);
+
+	if (err) {
+		herd_tool_fail(&diag, err);
+		return err;
+	}
+	for (size_t i = 0; i < k->policy.n; i++)
+		if (herd_policy_expired(&k->policy.v[i], k->now))
+			herd_tool_warn("%s:%u: the rule for %s ended with %s "
+				       "and does not apply", k->policy_source,
+				       k->policy.v[i].line,
+				       k->policy.v[i].pattern,
+				       k->policy.v[i].until);
+	*ret = k;
+	return 0;
 }
 
 int herd_tool_find_group(struct herd_txn *t, const char *name,

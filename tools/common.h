@@ -9,6 +9,7 @@
 #define HERD_TOOLS_COMMON_H
 
 #include "index/json.h"
+#include "index/knowledge.h"
 #include "index/store.h"
 
 #include <stdbool.h>
@@ -37,6 +38,18 @@ int herd_tool_usage(const char *command, const char *fmt, ...)
  */
 int herd_tool_open_store(const char *dir, unsigned flags,
 			 struct herd_store **ret);
+
+/*
+ * The store's directory into buf when dir is NULL; else dir. NULL, with the
+ * cause printed, when there is nowhere to go.
+ */
+const char *herd_tool_store_dir(const char *dir, char *buf, size_t size);
+/*
+ * The policy (FILE, or the store's own when it is NULL) and the known digests
+ * of a store; says which rules have expired. Prints the cause when it fails.
+ */
+int herd_tool_open_knowledge(const char *store_dir, const char *policy,
+			     struct herd_knowledge **ret);
 
 /*
  * The group's instances are looked up by name: fills *ret, or prints that

@@ -23,6 +23,8 @@ static const struct command {
 	{ "list", herd_cmd_list, "what deviates, with the reason" },
 	{ "why", herd_cmd_why, "all that is known of one path" },
 	{ "mount", herd_cmd_mount, "show it all as a file system" },
+	{ "policy", herd_cmd_policy, "check the rules for what may deviate" },
+	{ "known", herd_cmd_known, "sets of digests of known files" },
 	{ "detach", herd_cmd_detach, "take instances out of the index" },
 };
 

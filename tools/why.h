@@ -23,6 +23,7 @@ struct why {
 	struct herd_txn *txn;
 	struct herd_group group;
 	struct herd_herd *herd;
+	struct herd_knowledge *knowledge;
 	struct herd_report_names names;
 	const char *path;	/* without leading '/' */
 	size_t path_len;

@@ -3,6 +3,7 @@
 #include "tools/why.h"
 
 #include "index/json.h"
+#include "index/policy.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -187,7 +188,7 @@ static void put_place(const struct why *w, struct herd_buf *out,
 static void put_verdict(struct herd_buf *out, const struct herd_finding *f)
 {
 	const struct herd_verdict *v = &f->verdict;
-	char reasons[HERD_REASON_TEXT_MAX];
+	char reasons[HERD_REASON_TEXT_MAX], known[HERD_REPORT_KNOWN_MAX];
 
 	herd_buf_printf(out, "%s", herd_class_name(v->class));
 	if (v->class != HERD_CLASS_SAME)
@@ -195,12 +196,21 @@ static void put_verdict(struct herd_buf *out, const struct herd_finding *f)
 	if (v->reasons)
 		herd_buf_printf(out, ": %s", herd_reason_text(v->reasons,
 				reasons, sizeof(reasons)));
-	if (!v->has_baseline)
+	if (f->known)
+		herd_buf_printf(out, "; %s", herd_report_known(f, known));
+	if (v->has_baseline)
+		herd_buf_printf(out, "; %s%s", v->baseline_reasons ?
+				"against the baseline: " : "like the baseline",
+				herd_reason_text(v->baseline_reasons, reasons,
+						 sizeof(reasons)));
+	if (!f->suppressed_by)
 		return;
-	herd_buf_printf(out, "; %s", v->baseline_reasons ?
-			"against the baseline: " : "like the baseline");
-	herd_buf_printf(out, "%s", herd_reason_text(v->baseline_reasons,
-						    reasons, sizeof(reasons)));
+	herd_buf_printf(out, "\n  suppressed by line %u of the policy: ",
+			f->suppressed_by->line);
+	put(out, f->suppressed_by->reason);
+	herd_buf_printf(out, "; owner ");
+	put(out, f->suppressed_by->owner);
+	herd_buf_printf(out, "; expires %s", f->suppressed_by->until);
 }
 
 static void put_members(const struct why *w, struct herd_buf *out,
