@@ -68,6 +68,7 @@ void herd_herd_destroy(struct herd_herd *h)
 	free(h->members.v);
 	free(h->tallied.v);
 	free(h->look.v);
+	free(h->rows);
 	herd_loose_deinit(&h->loose);
 	free(h);
 }
@@ -121,6 +122,32 @@ static int find_place(struct herd_txn *t, uint32_t path, struct herd_stack *s)
 	return err;
 }
 
+/* Of a part of the herd: what was counted when it was made. */
+static int part_tallies(struct herd_txn *t, const struct herd_herd *h,
+			uint32_t path, struct herd_judge_stacked *ret)
+{
+	size_t low = 0, high = h->n_rows, n = 1;
+
+	while (low < high) {
+		size_t mid = low + (high - low) / 2;
+
+		if (h->rows[mid].path < path)
+			low = mid + 1;
+		else
+			high = mid;
+	}
+	while (low + n - 1 < h->n_rows && h->rows[low + n - 1].path == path)
+		n++;
+	ret->owned = calloc(n, sizeof(*ret->owned));
+	if (!ret->owned)
+		return -ENOMEM;
+	for (size_t i = 1; i < n; i++)
+		ret->owned[i] = h->rows[low + i - 1].tally;
+	ret->s.n = n;
+	return herd_tally_complete(t, &h->group, path, h->group.members,
+				   ret->owned, &ret->s.n);
+}
+
 int herd_stacked_get(struct herd_txn *t, const struct herd_herd *h,
 		     uint32_t path, struct herd_judge_stacked *ret)
 {
@@ -136,8 +163,9 @@ int herd_stacked_get(struct herd_txn *t, const struct herd_herd *h,
 		ret->s.n = ret->kept->n;
 		ret->s.left_out = ret->kept->left_out;
 	} else {
-		err = herd_tally_get(t, &h->group, path, &ret->owned,
-				     &ret->s.n);
+		err = h->is_part ? part_tallies(t, h, path, ret) :
+			herd_tally_get(t, &h->group, path, &ret->owned,
+				       &ret->s.n);
 		ret->s.tallies = ret->owned;
 	}
 	return err ? err : find_place(t, path, &ret->s);
@@ -268,32 +296,78 @@ static int make_member(void *arg, uint32_t id, uint32_t group,
 	return role == HERD_ROLE_MEMBER ? ids_add(&h->members, id) : 0;
 }
 
+/* Each path once at which some member of the part differs. */
+static int make_part_paths(struct making *m)
+{
+	const struct herd_herd *h = m->h;
+	int err = 0;
+
+	for (size_t i = 0; i < h->n_rows && !err; i++)
+		if (!i || h->rows[i].path != h->rows[i - 1].path)
+			err = make_path(m, h->rows[i].path);
+	return err;
+}
+
+/* Fills h, whose group and members (and rows, of a part) are there. */
+static int fill(struct herd_txn *t, struct herd_herd *h)
+{
+	const struct herd_group *g = &h->group;
+	struct making m = { .t = t, .h = h };
+	int err = 0;
+
+	ids_sort(&h->members);
+	if (h->is_part)
+		err = make_part_paths(&m);
+	else if (g->reference)
+		err = herd_tally_each_path(t, g->id, make_path, &m);
+	if (!err)
+		err = herd_loose_settle(&h->loose, t, h->members.v,
+					h->members.n, g->baseline != 0);
+	if (!err && g->baseline && g->baseline != g->reference)
+		err = herd_entry_each(t, g->baseline, make_baseline_path, &m);
+	ids_sort(&h->tallied);
+	ids_sort(&h->look);
+	return err;
+}
+
+int herd_part_make(struct herd_txn *t, const struct herd_group *g,
+		   struct herd_part *part, struct herd_herd **ret)
+{
+	CLEANUP(cleanup_herd) struct herd_herd *h = calloc(1, sizeof(*h));
+	int err = h ? 0 : -ENOMEM;
+
+	if (err)
+		return err;
+	h->group = *g;
+	h->group.members = (uint32_t)part->n_members;
+	h->is_part = true;
+	h->rows = TAKE_PTR(part->rows);
+	h->n_rows = part->n_rows;
+	for (size_t i = 0; i < part->n_members && !err; i++)
+		err = ids_add(&h->members, part->members[i]);
+	if (!err)
+		err = fill(t, h);
+	if (!err)
+		*ret = TAKE_PTR(h);
+	return err;
+}
+
 int herd_herd_make(struct herd_txn *t, const struct herd_group *g,
 		   struct herd_herd **ret, struct herd_diag *diag)
 {
 	CLEANUP(cleanup_herd) struct herd_herd *h = calloc(1, sizeof(*h));
-	struct making m = { .t = t, .h = h };
 	int err;
 
 	if (!h)
 		return -ENOMEM;
 	h->group = *g;
 	err = herd_instance_each_name(t, g->id, make_member, h);
-	if (!err && g->reference)
-		err = herd_tally_each_path(t, g->id, make_path, &m);
-	ids_sort(&h->members);
 	if (!err)
-		err = herd_loose_settle(&h->loose, t, h->members.v,
-					h->members.n, g->baseline != 0);
-	if (!err && g->baseline && g->baseline != g->reference)
-		err = herd_entry_each(t, g->baseline, make_baseline_path, &m);
+		err = fill(t, h);
 	if (err)
 		return herd_diag_set(diag, err, g->name, HERD_NO_OFFSET,
 				     "the herd's statistics cannot be read: %s",
 				     strerror(-err));
-	ids_sort(&h->tallied);
-	ids_sort(&h->look);
 	*ret = TAKE_PTR(h);
 	return 0;
 }
-

@@ -27,8 +27,17 @@ struct herd_kept {
 	size_t n_coarse;
 };
 
+/* What the members of a part have, other than the reference's variant. */
+struct herd_part_row {
+	uint32_t path;
+	struct herd_tally tally;
+};
+
 struct herd_herd {
-	struct herd_group group;
+	struct herd_group group;	/* of a part: with its members only */
+	struct herd_part_row *rows;	/* a part's tallies, by path */
+	size_t n_rows;
+	bool is_part;
 	struct herd_ids members;	/* by id */
 	struct herd_ids tallied;	/* paths at which some member differs */
 	struct herd_ids look;	/* to be looked at for everybody */
@@ -68,6 +77,18 @@ static inline bool herd_tokens_differ(const struct herd_stack *s,
 	       (uint64_t)s->tallies[v->herd].tokens * 2 >=
 	       s->tallies[v->herd].count;
 }
+
+/* ---- judge_herd.c ---- */
+
+/* Some of the members, to be judged by themselves. */
+struct herd_part {
+	const uint32_t *members;	/* ids */
+	size_t n_members;
+	struct herd_part_row *rows;	/* malloced; taken over */
+	size_t n_rows;
+};
+int herd_part_make(struct herd_txn *t, const struct herd_group *g,
+		   struct herd_part *part, struct herd_herd **ret);
 
 /* ---- judge_log.c ---- */
 

@@ -289,6 +289,14 @@ int herd_tally_add(struct herd_txn *t, uint32_t group, uint32_t path,
  */
 int herd_tally_get(struct herd_txn *t, const struct herd_group *g,
 		   uint32_t path, struct herd_tally **ret, size_t *ret_n);
+/*
+ * For those who count some of the members themselves: v[1…n-1] are the
+ * variants other than the reference's that they have; v[0] becomes the
+ * reference's, with what is left of the members, as herd_tally_get has it.
+ */
+int herd_tally_complete(struct herd_txn *t, const struct herd_group *g,
+			uint32_t path, uint32_t members, struct herd_tally *v,
+			size_t *n);
 /* Each path of the group that has a tally, in order of id, once. */
 int herd_tally_each_path(struct herd_txn *t, uint32_t group,
 			 int (*fn)(void *arg, uint32_t path), void *arg);

@@ -231,7 +231,6 @@ int herd_tally_add(struct herd_txn *t, uint32_t group, uint32_t path,
 struct tally_list {
 	struct herd_tally *v;
 	size_t n, cap;
-	uint64_t sum;
 };
 
 static int tally_append(void *arg, const MDB_val *key, const MDB_val *value)
@@ -253,7 +252,7 @@ static int tally_append(void *arg, const MDB_val *key, const MDB_val *value)
 
 	if (r)
 		return r;
-	list->sum += list->v[list->n++].count;
+	list->n++;
 	return 0;
 }
 
@@ -273,14 +272,13 @@ static int reference_tally(struct herd_txn *t, const struct herd_group *g,
 }
 
 /* Who differs from the reference by its own tokens alone has its variant. */
-static void merge_alike(struct tally_list *list)
+static void merge_alike(struct herd_tally *v, size_t *n)
 {
-	struct herd_tally *v = list->v;
-	size_t n = 1;
+	size_t out = 1;
 
-	for (size_t i = 1; i < list->n; i++) {
+	for (size_t i = 1; i < *n; i++) {
 		if (!herd_variant_equal(&v[i].variant, &v[0].variant)) {
-			v[n++] = v[i];
+			v[out++] = v[i];
 			continue;
 		}
 		v[0].count += v[i].count;
@@ -288,9 +286,29 @@ static void merge_alike(struct tally_list *list)
 		if (!v[0].holder)
 			v[0].holder = v[i].holder;
 	}
-	list->n = n;
+	*n = out;
 	if (!v[0].count)
-		memmove(v, v + 1, --list->n * sizeof(*v));
+		memmove(v, v + 1, --*n * sizeof(*v));
+}
+
+int herd_tally_complete(struct herd_txn *t, const struct herd_group *g,
+			uint32_t path, uint32_t members, struct herd_tally *v,
+			size_t *n)
+{
+	uint64_t sum = 0;
+
+	v[0] = (struct herd_tally){ .count = 0 };
+	for (size_t i = 1; i < *n; i++)
+		sum += v[i].count;
+	int r = sum > members ? -EBADMSG : reference_tally(t, g, path, &v[0]);
+
+	if (r)
+		return r;
+	v[0].count = (uint32_t)(members - sum);
+	if (!v[0].count)	/* it may be no member, and nobody is left */
+		v[0].holder = 0;
+	merge_alike(v, n);
+	return 0;
 }
 
 int herd_tally_get(struct herd_txn *t, const struct herd_group *g,
@@ -308,16 +326,10 @@ int herd_tally_get(struct herd_txn *t, const struct herd_group *g,
 			    tally_append, &list);
 	struct herd_tally *v CLEANUP_FREE = list.v;
 
-	if (!r && list.sum > g->members)
-		r = -EBADMSG;
 	if (!r)
-		r = reference_tally(t, g, path, &v[0]);
+		r = herd_tally_complete(t, g, path, g->members, v, &list.n);
 	if (r)
 		return r;
-	v[0].count = (uint32_t)(g->members - list.sum);
-	if (!v[0].count)	/* it may be no member, and nobody is left */
-		v[0].holder = 0;
-	merge_alike(&list);
 	*ret = TAKE_PTR(v);
 	*ret_n = list.n;
 	return 0;
