@@ -21,6 +21,7 @@ bindir ?= $(prefix)/bin
 sbindir ?= $(prefix)/sbin
 mandir ?= $(prefix)/share/man
 docdir ?= $(prefix)/share/doc/herdfs
+datadir ?= $(prefix)/share/herdfs
 completionsdir ?= $(prefix)/share/bash-completion/completions
 # Where mount(8) looks for mount.herdfs (it knows /sbin alone; on Debian that
 # is /usr/sbin). Empty: no link there.
@@ -78,6 +79,9 @@ all: $(B)/herdfs
 $(B)/%.o: %.c
 	@mkdir -p $(@D)
 	$(CC) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
+
+# The rules are built in, and no compiler sees that they are read.
+$(B)/index/rules_builtin.o: index/rules.conf
 
 $(B)/libherd.a: $(LIB_OBJ)
 	@rm -f $@
@@ -140,12 +144,14 @@ INSTALL ?= install
 .PHONY: install uninstall
 install: $(B)/herdfs
 	$(INSTALL) -d $(addprefix $(DESTDIR),$(bindir) $(sbindir) \
-		$(mandir)/man1 $(mandir)/man8 $(docdir) $(completionsdir))
+		$(mandir)/man1 $(mandir)/man8 $(docdir) $(datadir) \
+		$(completionsdir))
 	$(INSTALL) -m 755 $(B)/herdfs $(DESTDIR)$(bindir)/herdfs
 	ln -sfr $(DESTDIR)$(bindir)/herdfs $(DESTDIR)$(sbindir)/mount.herdfs
 	$(INSTALL) -m 644 $(MAN1) $(DESTDIR)$(mandir)/man1
 	$(INSTALL) -m 644 $(MAN8) $(DESTDIR)$(mandir)/man8
 	$(INSTALL) -m 644 $(DOCS) $(DESTDIR)$(docdir)
+	$(INSTALL) -m 644 index/rules.conf $(DESTDIR)$(datadir)/rules.conf
 	$(INSTALL) -m 644 tools/completion/herdfs $(DESTDIR)$(completionsdir)/herdfs
 ifneq ($(mounthelperdir),)
 ifneq ($(mounthelperdir),$(sbindir))
@@ -166,9 +172,9 @@ uninstall:
 	rm -f $(DESTDIR)$(bindir)/herdfs $(DESTDIR)$(sbindir)/mount.herdfs
 	rm -f $(addprefix $(DESTDIR)$(mandir)/man1/,$(notdir $(MAN1)))
 	rm -f $(addprefix $(DESTDIR)$(mandir)/man8/,$(notdir $(MAN8)))
-	rm -f $(DESTDIR)$(completionsdir)/herdfs
+	rm -f $(DESTDIR)$(completionsdir)/herdfs $(DESTDIR)$(datadir)/rules.conf
 	rm -f $(addprefix $(DESTDIR)$(docdir)/,$(notdir $(DOCS)))
-	-rmdir $(DESTDIR)$(docdir) 2>/dev/null
+	-rmdir $(DESTDIR)$(docdir) $(DESTDIR)$(datadir) 2>/dev/null
 	@if test -n "$(mounthelperdir)" && \
 	    test "$$(realpath -m "$(DESTDIR)$(mounthelperdir)/mount.herdfs")" = \
 		 "$$(realpath -m "$(DESTDIR)$(bindir)/herdfs")"; then \
