@@ -51,6 +51,14 @@ void herd_identity_index(struct herd_identity *id)
 	}
 }
 
+/* May c belong to a number that f is a part of, behind its joint? */
+static bool goes_on(const struct herd_identity_form *f, int c)
+{
+	if (f->kind == HERD_TOKEN_ADDRESS && f->joint != ':')
+		return herd_is_digit(c);
+	return herd_hex_value(c) >= 0;
+}
+
 /* base64 has two digits besides letters and numbers, and '=' at its end. */
 static bool stands_alone(const struct herd_identity_form *f, const uint8_t *t,
 			 size_t len, size_t at)
@@ -66,10 +74,9 @@ static bool stands_alone(const struct herd_identity_form *f, const uint8_t *t,
 		       after != '/' && after != '=';
 	if (!f->joint)
 		return true;
-	if (before == f->joint && at > 1 && herd_is_alnum(t[at - 2]))
+	if (before == f->joint && at > 1 && goes_on(f, t[at - 2]))
 		return false;
-	return after != f->joint || end + 1 >= len ||
-	       !herd_is_alnum(t[end + 1]);
+	return after != f->joint || end + 1 >= len || !goes_on(f, t[end + 1]);
 }
 
 /* The longest form that begins at `at`, which has four bytes. */

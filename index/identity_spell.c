@@ -374,6 +374,10 @@ static void say_mac(struct speller *s, const char *p)
 	}
 	s->joint = 0;
 	say_cases(s, FORM(2), p, 12);
+	/* udev's name for the interface */
+	memcpy(text, "enx", 3);
+	memcpy(text + 3, p, 12);
+	say(s, FORM(3), text, 15);
 }
 
 static void say_address(struct speller *s, const char *p, size_t len)

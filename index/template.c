@@ -165,19 +165,40 @@ static bool is_hex(const struct word *w)
 /*
  * Chosen from letters and digits at random? Words, also those put together
  * LikeThis, and words with a number behind them change the kind of character
- * seldom. Behind a separator six (mkstemp) or eight and more count; a name
- * that begins so needs more.
+ * seldom. Behind a separator six (mkstemp) or eight and more count; what a
+ * name begins with (a type of chip or terminal has such names) needs more.
  */
 static bool is_random(const struct word *w, bool behind)
 {
-	bool mixed = w->upper && (w->lower || w->digits);
+	bool mixed = w->upper && w->lower;
 
 	if (!behind)
-		return w->len >= 10 && w->digits &&
-		       w->changes >= 4 + (w->len - 10) / (mixed ? 6 : 5);
+		return w->digits && w->len >= (mixed ? 10 : 20) &&
+		       w->changes >= 4 + (w->len - 10) / 4;
 	if (w->len == 6)
-		return mixed && w->lower && w->changes >= 2;
+		return mixed && w->changes >= 2;
 	return w->len >= 8 && w->digits && w->changes >= 3 + (w->len - 8) / 6;
+}
+
+/*
+ * A word that mktemp, systemd or ssh put at the end of a name that begins as
+ * theirs do: there it takes less to be told from a word of a language.
+ */
+static bool is_known_random(struct name n, size_t i, const struct word *w)
+{
+	static const char *const begins[] = { "tmp.", "systemd-private-",
+					      "ssh-" };
+
+	if ((w->len != 6 && w->len < 8) || w->lower == w->len ||
+	    i + w->len != n.len)
+		return false;
+	for (size_t k = 0; k < ARRAY_SIZE(begins); k++) {
+		size_t len = strlen(begins[k]);
+
+		if (len <= i && !memcmp(n.p, begins[k], len))
+			return true;
+	}
+	return false;
 }
 
 /* Python's tmp????????: eight of a-z, 0-9 and '_'. The whole length, or 0. */
@@ -215,8 +236,7 @@ static size_t put_word(struct name n, size_t i, struct herd_buf *out,
 	struct word w = word_at(n, i);
 	int before = i ? at(n, i - 1) : 0, after = at(n, i + w.len);
 	size_t len = uuid_at(n, i);
-	bool ends = !after || after == '.' || after == '~' || after == '-' ||
-		    after == '_';
+	bool ends = !after || after == '.' || after == '~';
 
 	*found |= HERD_TEMPLATE_RANDOM;
 	if (len) {
@@ -232,6 +252,9 @@ static size_t put_word(struct name n, size_t i, struct herd_buf *out,
 		len = w.len;
 		put_literal(out, n.p + i, len - w.tail);
 		herd_buf_printf(out, "{num}");
+	} else if (is_known_random(n, i, &w)) {
+		len = w.len;
+		herd_buf_printf(out, "{rand%zu}", len);
 	} else if (ends && is_random(&w, before == '.' || before == '-' ||
 						 before == '_')) {
 		len = w.len;
