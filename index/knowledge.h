@@ -28,8 +28,9 @@ struct herd_knowledge {
 };
 
 /*
- * policy may be NULL; store_dir, too, for what stands in a policy alone. -EINVAL and so on for a policy that is wrong, -ENOENT
- * for one that was named and is not there; one line in diag.
+ * policy may be NULL; store_dir too, for a policy alone. -EINVAL and so on for
+ * a policy that is wrong, -ENOENT for one that was named and is not there; one
+ * line in diag.
  */
 int herd_knowledge_open(const char *store_dir, const char *policy, int64_t now,
 			struct herd_knowledge **ret, struct herd_diag *diag);
