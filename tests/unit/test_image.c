@@ -246,11 +246,60 @@ static void test_vmdk(void **state)
 				     "-O vmdk -o subformat=%s base.raw c.vmdk",
 				     kinds[i]), 0);
 		check_format("c.vmdk", "vmdk", "vmdk");
+		/* several extents, where they are of 2 GB at most */
+		assert_int_equal(run("rm -f c*.vmdk && cp base.raw big.raw && "
+				     "truncate -s 4294968320 big.raw && "
+				     "qemu-img convert -f raw -O vmdk -o subformat=%s "
+				     "big.raw c.vmdk && rm big.raw", kinds[i]), 0);
+		check_format("c.vmdk", "vmdk", "vmdk");
 	}
+	assert_int_equal(run("rm -f c*.vmdk"), 0);
 	/* under another name: its descriptor names a file that is not it */
 	assert_int_equal(run("rm -f c*.vmdk && qemu-img convert -f raw -O vmdk "
 			     "base.raw c.vmdk && mv c.vmdk d.vmdk"), 0);
 	check_format("d.vmdk", "qemu-vmdk", "nbd");
+}
+
+/* QEMU's new CID is shorter than the old one: the end of the old text stays. */
+static void shorten_cid(const char *name, uint64_t offset)
+{
+	char text[4096] = "", *cid, *end;
+	int fd = open(in_scratch(name), O_RDONLY);
+
+	assert_true(fd >= 0);
+	assert_true(pread(fd, text, sizeof(text) - 1, (off_t)offset) > 300);
+	close(fd);
+	cid = strstr(text, "\nCID=");
+	assert_non_null(cid);
+	end = strchr(cid + 1, '\n');
+	memmove(cid + 6, end, strlen(end) + 1);
+	write_at(name, offset, text, strlen(text) + 1);
+}
+
+static void test_vmdk_rest_of_text(void **state)
+{
+	static const char *const kinds[] = { "streamOptimized",
+					     "monolithicSparse",
+					     "monolithicFlat" };
+
+	(void)state;
+	NEED("qemu-img");
+	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++) {
+		assert_int_equal(run("rm -f c*.vmdk && qemu-img convert -f raw "
+				     "-O vmdk -o subformat=%s base.raw c.vmdk",
+				     kinds[i]), 0);
+		shorten_cid("c.vmdk", i < 2 ? 512 : 0);
+		check_format("c.vmdk", "vmdk", "vmdk");
+	}
+	/* but nothing that could be a line */
+	write_at("c.vmdk", 400, "\nRW 1 FLAT \"/etc/passwd\" 0\n", 28);
+	refuse("c.vmdk", NULL, -EBADMSG, "text behind the end");
+	assert_int_equal(run("printf '%%s\\nRW 8 ZERO\\n\\0 \"a\"\\n' "
+			     "'# Disk DescriptorFile' >d.vmdk"), 0);
+	refuse("d.vmdk", NULL, -EBADMSG, "cannot be opened");
+	assert_int_equal(run("printf '%%s\\nRW 8 ZERO\\0 \"a\"\\n' "
+			     "'# Disk DescriptorFile' >d.vmdk"), 0);
+	refuse("d.vmdk", NULL, -EBADMSG, "text behind the end");
 }
 
 static void test_ewf(void **state)
@@ -1014,6 +1063,7 @@ int main(void)
 		cmocka_unit_test(test_qcow2_cut),
 		cmocka_unit_test(test_vhd),
 		cmocka_unit_test(test_vmdk),
+		cmocka_unit_test(test_vmdk_rest_of_text),
 		cmocka_unit_test(test_ewf),
 		cmocka_unit_test(test_split),
 		cmocka_unit_test(test_chain),
