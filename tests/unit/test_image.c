@@ -239,6 +239,23 @@ static void test_qcow2_huge(void **state)
 	image_close(&o);
 }
 
+/* The same through qemu, which answers for a GiB at a time. */
+static void test_qemu_huge(void **state)
+{
+	CLEANUP(herd_extents_deinit) struct herd_extents e = { 0 };
+	struct opened o;
+
+	(void)state;
+	NEED("qemu-img");
+	assert_int_equal(run("rm -f c.qcow2; qemu-img create -q -f qcow2 -o "
+			     "cluster_size=2M,extended_l2=on c.qcow2 256T"), 0);
+	must_open("c.qcow2", &o);
+	assert_string_equal(o.source->ops->kind, "nbd");
+	assert_int_equal(o.source->ops->data_extents(o.source, &e, NULL),
+			 -EOVERFLOW);
+	image_close(&o);
+}
+
 /* A cut image is never read as zeros. */
 static void test_qcow2_cut(void **state)
 {
@@ -1121,6 +1138,7 @@ int main(void)
 		cmocka_unit_test(test_qemu_formats),
 		cmocka_unit_test(test_qcow2_layouts),
 		cmocka_unit_test(test_qcow2_huge),
+		cmocka_unit_test(test_qemu_huge),
 		cmocka_unit_test(test_qcow2_cut),
 		cmocka_unit_test(test_vhd),
 		cmocka_unit_test(test_vmdk),
