@@ -32,7 +32,7 @@ struct layer {
 struct inflated {
 	pthread_mutex_t lock;
 	const struct layer *layer;	/* NULL: nothing yet */
-	uint64_t offset;
+	struct herd_qcow2_place place;
 	uint8_t *bytes;			/* one cluster; owned */
 };
 
@@ -52,19 +52,12 @@ static int bad_table(const struct layer *l, uint64_t at, struct herd_diag *diag)
 			     "this entry of a qcow2 table makes no sense");
 }
 
-/*
- * n entries of an L2 table from `first` on. All clusters for which there is
- * no table are below.
- */
+/* n entries of an L2 table from `first` on. */
 static int read_entries(const struct layer *l, uint64_t table, uint64_t first,
 			size_t n, uint64_t *ret, struct herd_diag *diag)
 {
 	int err;
 
-	if (!table) {
-		memset(ret, 0, n * sizeof(*ret));
-		return 0;
-	}
 	if (table > l->file_size || l->file_size - table < 1ull << l->q->cluster_bits)
 		return herd_diag_set(diag, -EBADMSG, l->name, table,
 				     "a qcow2 table lies behind the end of the file");
@@ -73,6 +66,21 @@ static int read_entries(const struct layer *l, uint64_t table, uint64_t first,
 	for (size_t i = 0; !err && i < n; i++)
 		ret[i] = be64toh(ret[i]);
 	return err;
+}
+
+/*
+ * How many of `len` bytes from `off` on have no table at all. Found by the
+ * tables, not by their clusters: a disk of 2^61 bytes has as many of those as
+ * its maker likes, in a file of a few MB.
+ */
+static uint64_t without_table(const struct layer *l, uint64_t off, uint64_t len)
+{
+	const unsigned bits = 2 * l->q->cluster_bits - 3;
+	uint64_t end = off;
+
+	while (end - off < len && !l->tables[end >> bits])
+		end = ((end >> bits) + 1) << bits;
+	return end - off < len ? end - off : len;
 }
 
 /* Whether b goes on where a, `clusters` long, ends. */
@@ -104,13 +112,18 @@ static int find_place(const struct layer *l, uint64_t off, uint64_t *len,
 	}
 	if (*len > l->q->size - off)
 		*len = l->q->size - off;
+	table = l->tables[off >> (2 * bits - 3)];
+	if (!table) {
+		*ret = (struct herd_qcow2_place){ .kind = HERD_QCOW2_BELOW };
+		*len = without_table(l, off, *len);
+		return 0;
+	}
 	uint64_t wanted = (in + *len + cluster - 1) >> bits;
 
 	if (wanted > ENTRIES)
 		wanted = ENTRIES;
 	if (wanted > (cluster >> 3) - first)
 		wanted = (cluster >> 3) - first;
-	table = l->tables[off >> (2 * bits - 3)];
 	int err = read_entries(l, table, first, wanted, entries, diag);
 
 	if (err)
@@ -158,11 +171,14 @@ static int inflate_cluster(const struct layer *l,
 }
 
 static bool inflated_copy(struct inflated *c, const struct layer *l,
-			  uint64_t offset, uint8_t *to, size_t len, uint64_t in)
+			  const struct herd_qcow2_place *p, uint8_t *to,
+			  size_t len, uint64_t in)
 {
 	SCOPED_LOCK(&c->lock);
 
-	if (c->layer != l || c->offset != offset)
+	/* with the length: of two entries for one place one may be too short */
+	if (c->layer != l || c->place.offset != p->offset ||
+	    c->place.len != p->len)
 		return false;
 	memcpy(to, c->bytes + in, len);
 	return true;
@@ -176,7 +192,7 @@ static int deflated_read(struct qcow2_source *s, const struct layer *l,
 	const uint64_t cluster = 1ull << l->q->cluster_bits;
 	struct inflated *c = &s->inflated;
 
-	if (inflated_copy(c, l, p->offset, to, len, off & (cluster - 1)))
+	if (inflated_copy(c, l, p, to, len, off & (cluster - 1)))
 		return 0;
 
 	CLEANUP_FREE uint8_t *bytes = malloc(cluster);
@@ -190,7 +206,7 @@ static int deflated_read(struct qcow2_source *s, const struct layer *l,
 	uint8_t *old = c->bytes;
 
 	c->layer = l;
-	c->offset = p->offset;
+	c->place = *p;
 	c->bytes = bytes;
 	bytes = old;
 	return 0;
@@ -342,6 +358,10 @@ static int qcow2_data_extents(struct herd_source *base, struct herd_extents *ret
 	return err ?: add_data(s, 0, &bottom, 0, base->size, ret, diag);
 }
 
+/*
+ * Where a layer ends before the disk does, zeros hide what is further below
+ * as much as a cluster of it would.
+ */
 static int qcow2_above(struct herd_stacked *st, size_t images,
 		       struct herd_extents *ret, struct herd_diag *diag)
 {
@@ -354,6 +374,7 @@ static int qcow2_above(struct herd_stacked *st, size_t images,
 
 		if (end > st->base.size)
 			end = st->base.size;
+		err = add_piece(ret, end, st->base.size - end);
 		for (uint64_t off = 0; off < end && !err; off += part) {
 			struct herd_qcow2_place p;
 

@@ -17,6 +17,8 @@ void herd_vmdk_deinit(struct herd_vmdk *v)
 
 #define CLEANUP_VMDK CLEANUP(herd_vmdk_deinit)
 
+#define REST_MAX 7	/* bytes of an older text; see text_ends */
+
 /* The word at *p, which moves past it and the blanks behind. */
 static size_t take_word(const char **p, const char *end, const char **ret)
 {
@@ -152,6 +154,21 @@ static const char *line_failure(int err)
 	}
 }
 
+/*
+ * Whether nothing that could be a file's name stands behind the NUL at `used`,
+ * for a reader that goes on there. Zeros do as a rule; but QEMU writes the CID
+ * anew without leading zeros and leaves the end of the text that was longer, at
+ * most seven bytes of it ("647\"\n"): too short for a line that names a file,
+ * and no part of the last line before if that one has ended.
+ */
+static bool text_ends(const char *text, size_t used, size_t len)
+{
+	size_t rest = used && text[used - 1] == '\n' ? 1 + REST_MAX : 0;
+
+	return len - used <= rest ||
+	       !memchr(text + used + rest, '"', len - used - rest);
+}
+
 int herd_vmdk_parse(const char *text, size_t len, const char *name,
 		    uint64_t offset, struct herd_vmdk *ret,
 		    struct herd_diag *diag)
@@ -160,8 +177,7 @@ int herd_vmdk_parse(const char *text, size_t len, const char *name,
 	size_t used = strnlen(text, len);
 	const char *p = text, *stop = text + used;
 
-	/* padded with zeros; a name behind them would be seen by others only */
-	if (memchr(stop, '"', len - used))
+	if (!text_ends(text, used, len))
 		return herd_diag_set(diag, -EBADMSG, name, offset + used,
 				     "text behind the end of the VMDK descriptor");
 	while (p < stop) {

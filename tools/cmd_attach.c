@@ -8,6 +8,7 @@
  */
 #include "acquire/base/cleanup.h"
 #include "index/identity.h"
+#include "index/report.h"
 #include "tools/attach_watch.h"
 #include "tools/commands.h"
 #include "tools/common.h"
@@ -108,18 +109,38 @@ static void name_of_image(const char *path, char *name)
 		*dot = '\0';
 }
 
-static bool name_is_good(const char *name, size_t max)
+/* Whether it is shown as it is everywhere: in a listing, in JSON, as a folder. */
+static bool shows_as_it_is(const char *name)
 {
-	return *name && strlen(name) <= max && !strchr(name, '/') &&
-	       strcmp(name, ".") != 0 && strcmp(name, "..") != 0;
+	CLEANUP_BUF struct herd_buf shown = HERD_BUF_INIT;
+
+	herd_report_escape(&shown, name, strlen(name));
+	return !shown.failed && shown.len == strlen(name);
 }
 
-/* The group's folder holds these two beside its instances. */
-static bool instance_name_is_good(const char *name)
+/* What speaks against the name of a group or an instance; NULL: nothing. */
+static const char *name_problem(const char *name, size_t max)
 {
-	return name_is_good(name, HERD_INSTANCE_NAME_MAX) &&
-	       strcmp(name, "herd.json") != 0 &&
-	       strcmp(name, "README.txt") != 0;
+	if (!*name || !strcmp(name, ".") || !strcmp(name, "..") ||
+	    strchr(name, '/'))
+		return "it could not be a folder";
+	if (strlen(name) > max)
+		return "it is too long";
+	if (!shows_as_it_is(name))
+		return "it has characters that cannot be shown";
+	return NULL;
+}
+
+static const char *instance_name_problem(const char *name)
+{
+	/* what the group's folder holds beside its instances, or will */
+	static const char *const taken[] = { "herd.json", "README.txt",
+					     "clusters" };
+
+	for (size_t i = 0; i < ARRAY_SIZE(taken); i++)
+		if (strcmp(name, taken[i]) == 0)
+			return "the group's folder has something else of that name";
+	return name_problem(name, HERD_INSTANCE_NAME_MAX);
 }
 
 /* ---- saying what came of it ---- */
@@ -402,13 +423,17 @@ static int one_instance(struct options *o, char **images, size_t n)
 
 static int check_names(const struct options *o, char *const *names, size_t n)
 {
-	if (!name_is_good(o->job.group, HERD_GROUP_NAME_MAX))
-		return USAGE("\"%s\" cannot be the name of a group",
-			     o->job.group);
+	const char *problem = name_problem(o->job.group, HERD_GROUP_NAME_MAX);
+
+	if (problem)
+		return USAGE("\"%s\" cannot be the name of a group: %s",
+			     o->job.group, problem);
 	for (size_t i = 0; i < n; i++) {
-		if (!instance_name_is_good(names[i]))
-			return USAGE("\"%s\" cannot be the name of an instance; "
-				     "give another by --instance", names[i]);
+		problem = instance_name_problem(names[i]);
+		if (problem)
+			return USAGE("\"%s\" cannot be the name of an instance: "
+				     "%s; give another by --instance", names[i],
+				     problem);
 		for (size_t j = 0; j < i; j++)
 			if (strcmp(names[i], names[j]) == 0)
 				return USAGE("two images make an instance \"%s\"; "

@@ -90,7 +90,21 @@ run 2 attach --asg web --nonsense "$img/i-1.raw"; says err 'help'
 run 2 attach --asg web "$img/i-1.raw" "$img/../img/i-1.raw"; says err 'two images'
 run 2 attach --asg web --instance a "$img/i-1.raw" "$img/i-2.raw"
 run 2 attach --asg web --instance a --disk "$img/i-1.raw" "$img/i-2.raw"
-run 2 attach --asg web --instance README.txt "$img/i-1.raw"
+for name in herd.json README.txt clusters; do
+	run 2 attach --asg web --instance $name "$img/i-1.raw"
+	says err "\"$name\" cannot be the name of an instance: .*folder"
+	cp "$img/i-1.raw" "$img/$name.raw"
+	run 2 attach --asg web "$img/i-2.raw" "$img/$name.raw"
+	says err "give another by --instance"
+	rm "$img/$name.raw"
+done
+for name in $'a\nb' $'a\e[31mb' $'a\xffb' $'a\xe2\x80\xaeb' 'a\b' \
+	"$(printf 'x%.0s' $(seq 201))" .. ''; do
+	run 2 attach --asg web --instance "$name" "$img/i-1.raw"
+	says err "cannot be the name of an instance: it "; lines err 2
+	run 2 attach --asg "$name" "$img/i-1.raw"
+	says err "cannot be the name of a group: it "; lines err 2
+done
 run 2 detach --asg web
 run 2 detach --asg web --all i-1
 run 0 attach --help; says out '^Usage: herdfs attach'; silent err

@@ -202,6 +202,60 @@ static void test_qcow2_layouts(void **state)
 	check_format("c.qcow2", "qemu-qcow2", "nbd");
 }
 
+/*
+ * A small file whose disk has 2^61 bytes, nearly all of them without a table:
+ * a walk over its clusters, even by 512, would take hours.
+ */
+static void test_qcow2_huge(void **state)
+{
+	CLEANUP(herd_extents_deinit) struct herd_extents e = { 0 };
+	const uint64_t l1_offset = htobe64(64u << 20), size = htobe64(1ull << 61);
+	const uint32_t l1_entries = htobe32(4u << 20);
+	uint64_t l1, table;
+	struct opened o;
+
+	(void)state;
+	NEED("qemu-img");
+	assert_int_equal(run("rm -f c.qcow2; qemu-img convert -f raw -O qcow2 "
+			     "-o cluster_size=2M base.raw c.qcow2"), 0);
+	int fd = open(in_scratch("c.qcow2"), O_RDONLY);
+
+	assert_int_equal(pread(fd, &l1, 8, 40), 8);
+	assert_int_equal(pread(fd, &table, 8, (off_t)be64toh(l1)), 8);
+	close(fd);
+	assert_int_equal(run("truncate -s 96M c.qcow2"), 0);
+	write_at("c.qcow2", 64u << 20, &table, 8);
+	write_at("c.qcow2", 24, &size, 8);
+	write_at("c.qcow2", 36, &l1_entries, 4);
+	write_at("c.qcow2", 40, &l1_offset, 8);
+	must_open("c.qcow2", &o);
+	assert_true(o.source->size == 1ull << 61);
+	check_bytes(&o, disk, DISK);
+	alarm(120);	/* what does not end is ended */
+	assert_int_equal(o.source->ops->data_extents(o.source, &e, NULL), 0);
+	alarm(0);
+	assert_in_range(herd_extents_bytes(&e), 1, DISK);
+	assert_true(herd_extents_overlap(&e, 0, MIB));
+	image_close(&o);
+}
+
+/* The same through qemu, which answers for a GiB at a time. */
+static void test_qemu_huge(void **state)
+{
+	CLEANUP(herd_extents_deinit) struct herd_extents e = { 0 };
+	struct opened o;
+
+	(void)state;
+	NEED("qemu-img");
+	assert_int_equal(run("rm -f c.qcow2; qemu-img create -q -f qcow2 -o "
+			     "cluster_size=2M,extended_l2=on c.qcow2 256T"), 0);
+	must_open("c.qcow2", &o);
+	assert_string_equal(o.source->ops->kind, "nbd");
+	assert_int_equal(o.source->ops->data_extents(o.source, &e, NULL),
+			 -EOVERFLOW);
+	image_close(&o);
+}
+
 /* A cut image is never read as zeros. */
 static void test_qcow2_cut(void **state)
 {
@@ -246,11 +300,60 @@ static void test_vmdk(void **state)
 				     "-O vmdk -o subformat=%s base.raw c.vmdk",
 				     kinds[i]), 0);
 		check_format("c.vmdk", "vmdk", "vmdk");
+		/* several extents, where they are of 2 GB at most */
+		assert_int_equal(run("rm -f c*.vmdk && cp base.raw big.raw && "
+				     "truncate -s 4294968320 big.raw && "
+				     "qemu-img convert -f raw -O vmdk -o subformat=%s "
+				     "big.raw c.vmdk && rm big.raw", kinds[i]), 0);
+		check_format("c.vmdk", "vmdk", "vmdk");
 	}
+	assert_int_equal(run("rm -f c*.vmdk"), 0);
 	/* under another name: its descriptor names a file that is not it */
 	assert_int_equal(run("rm -f c*.vmdk && qemu-img convert -f raw -O vmdk "
 			     "base.raw c.vmdk && mv c.vmdk d.vmdk"), 0);
 	check_format("d.vmdk", "qemu-vmdk", "nbd");
+}
+
+/* QEMU's new CID is shorter than the old one: the end of the old text stays. */
+static void shorten_cid(const char *name, uint64_t offset)
+{
+	char text[4096] = "", *cid, *end;
+	int fd = open(in_scratch(name), O_RDONLY);
+
+	assert_true(fd >= 0);
+	assert_true(pread(fd, text, sizeof(text) - 1, (off_t)offset) > 300);
+	close(fd);
+	cid = strstr(text, "\nCID=");
+	assert_non_null(cid);
+	end = strchr(cid + 1, '\n');
+	memmove(cid + 6, end, strlen(end) + 1);
+	write_at(name, offset, text, strlen(text) + 1);
+}
+
+static void test_vmdk_rest_of_text(void **state)
+{
+	static const char *const kinds[] = { "streamOptimized",
+					     "monolithicSparse",
+					     "monolithicFlat" };
+
+	(void)state;
+	NEED("qemu-img");
+	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++) {
+		assert_int_equal(run("rm -f c*.vmdk && qemu-img convert -f raw "
+				     "-O vmdk -o subformat=%s base.raw c.vmdk",
+				     kinds[i]), 0);
+		shorten_cid("c.vmdk", i < 2 ? 512 : 0);
+		check_format("c.vmdk", "vmdk", "vmdk");
+	}
+	/* but nothing that could be a line */
+	write_at("c.vmdk", 400, "\nRW 1 FLAT \"/etc/passwd\" 0\n", 28);
+	refuse("c.vmdk", NULL, -EBADMSG, "text behind the end");
+	assert_int_equal(run("printf '%%s\\nRW 8 ZERO\\n\\0 \"a\"\\n' "
+			     "'# Disk DescriptorFile' >d.vmdk"), 0);
+	refuse("d.vmdk", NULL, -EBADMSG, "cannot be opened");
+	assert_int_equal(run("printf '%%s\\nRW 8 ZERO\\0 \"a\"\\n' "
+			     "'# Disk DescriptorFile' >d.vmdk"), 0);
+	refuse("d.vmdk", NULL, -EBADMSG, "text behind the end");
 }
 
 static void test_ewf(void **state)
@@ -387,6 +490,20 @@ static void check_related(const char *name_a, const char *name_b, bool related)
 	image_close(&b);
 }
 
+static void check_short_layer(const char *name_a, const char *name_b)
+{
+	CLEANUP(herd_extents_deinit) struct herd_extents e = { 0 };
+	struct opened a, b;
+
+	must_open(name_a, &a);
+	must_open(name_b, &b);
+	assert_int_equal(herd_source_diff(a.source, b.source, NULL, 2, &e,
+					  NULL, NULL), 0);
+	check_superset(a.source, b.source, &e);
+	image_close(&a);
+	image_close(&b);
+}
+
 static void test_changed_extents(void **state)
 {
 	(void)state;
@@ -400,6 +517,15 @@ static void test_changed_extents(void **state)
 		check_related("top.qcow2", "base.raw", true);
 		check_related("base.raw", "top.qcow2", true);
 	}
+	/* where mid ends, top has zeros, not what the base has there */
+	for (int qemu = 0; qemu < 2; qemu++) {
+		make_chain(qemu ? SUBCLUSTERS : "");
+		assert_int_equal(run("qemu-img resize --shrink mid.qcow2 9M"), 0);
+		check_short_layer("top.qcow2", "side.qcow2");
+		check_short_layer("side.qcow2", "top.qcow2");
+		check_short_layer("top.qcow2", "base.raw");
+	}
+	make_chain("");
 	/* one that qemu reads against one that we read */
 	assert_int_equal(run("qemu-img create -q -f qcow2 -b base.raw -F raw "
 			     "plain.qcow2 && qemu-io -f qcow2 "
@@ -1011,9 +1137,12 @@ int main(void)
 		cmocka_unit_test(test_raw),
 		cmocka_unit_test(test_qemu_formats),
 		cmocka_unit_test(test_qcow2_layouts),
+		cmocka_unit_test(test_qcow2_huge),
+		cmocka_unit_test(test_qemu_huge),
 		cmocka_unit_test(test_qcow2_cut),
 		cmocka_unit_test(test_vhd),
 		cmocka_unit_test(test_vmdk),
+		cmocka_unit_test(test_vmdk_rest_of_text),
 		cmocka_unit_test(test_ewf),
 		cmocka_unit_test(test_split),
 		cmocka_unit_test(test_chain),
