@@ -1,37 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "index/examine.h"
+#include "index/examine_internal.h"
 
 #include "acquire/base/cleanup.h"
 #include "acquire/base/cursor.h"
 #include "acquire/base/sha256.h"
 #include "index/content.h"
-#include "index/identity.h"
 #include "index/logbook.h"
-#include "index/place.h"
 
 #include <string.h>
-#include <sys/stat.h>
 
 #define HEAD_BYTES HERD_CONTENT_HEAD
-
-struct herd_examiner {
-	struct herd_scan *scan;
-	struct herd_identity *own, *ref;
-	struct herd_source **windows;	/* of the reference's volumes, opened
-					   when first needed; NULL: not yet */
-	bool *no_window;
-	struct herd_buf bytes, normal;
-};
-
-/* Where the bytes of one version come from, and what is known of the path. */
-struct side {
-	uint32_t instance;
-	const struct herd_entry *entry;
-	const struct herd_identity *identity;
-	struct herd_source *source;	/* of the volume; NULL: not at hand */
-	struct herd_volume *volume;	/* or NULL */
-	enum herd_place place;
-};
 
 /* What goes into a look but for its sketch, which it borrows. */
 struct found {
@@ -70,8 +48,8 @@ static struct herd_volume *volume_of(struct herd_scan *s, const char *path,
 	return best;
 }
 
-static int read_own(void *arg, const char *path, size_t max, char **ret,
-		    size_t *ret_len)
+int herd_examine_read_own(void *arg, const char *path, size_t max, char **ret,
+			  size_t *ret_len)
 {
 	const char *within = path;
 	struct herd_volume *v = volume_of(arg, path, &within);
@@ -105,18 +83,12 @@ static int own_tokens(struct herd_examiner *x)
 					a->tokens[i].text,
 					strlen(a->tokens[i].text));
 	if (!err)
-		err = herd_identity_from_image(x->own, read_own, list_own,
+		err = herd_identity_from_image(x->own, herd_examine_read_own, list_own,
 					       x->scan);
 	return err ? err : herd_identity_settle(x->own);
 }
 
 /* ---- bytes ---- */
-
-static bool has_content(const struct herd_entry *e)
-{
-	return !e->absent && S_ISREG(e->mode) &&
-	       e->digest_kind == HERD_DIGEST_SHA256;
-}
 
 static struct herd_source *reference_window(struct herd_examiner *x, uint32_t i)
 {
@@ -162,7 +134,7 @@ static int content_of(const struct herd_entry *e, struct herd_inode *ret)
 }
 
 /* The first len bytes into x->bytes. */
-static int read_bytes(struct herd_examiner *x, const struct side *side,
+int herd_examine_read(struct herd_examiner *x, const struct herd_side *side,
 		      size_t len)
 {
 	CLEANUP(herd_inode_deinit) struct herd_inode inode = { 0 };
@@ -182,8 +154,8 @@ static int read_bytes(struct herd_examiner *x, const struct side *side,
 
 /* ---- the reference's tokens ---- */
 
-static int read_reference(void *arg, const char *path, size_t max, char **ret,
-			  size_t *ret_len)
+int herd_examine_read_reference(void *arg, const char *path, size_t max,
+				char **ret, size_t *ret_len)
 {
 	struct herd_examiner *x = arg;
 	struct herd_scan *s = x->scan;
@@ -195,13 +167,13 @@ static int read_reference(void *arg, const char *path, size_t max, char **ret,
 		err = herd_entry_get_own(s->txn, s->reference.id, id, &e);
 	if (err)
 		return err;
-	struct side side = { .entry = &e,
+	struct herd_side side = { .entry = &e,
 			     .source = reference_window(x, e.volume) };
 	size_t len = e.size < max ? (size_t)e.size : max;
 
-	if (!side.source || !has_content(&e))
+	if (!side.source || !herd_has_content(&e))
 		return -ENOENT;
-	err = read_bytes(x, &side, len);
+	err = herd_examine_read(x, &side, len);
 	if (err)
 		return err;
 	*ret = malloc(len + 1);
@@ -268,7 +240,7 @@ static int reference_tokens(struct herd_examiner *x)
 						       &len); i++)
 		err = herd_identity_add(x->ref, kind, bytes, len);
 	if (!err)
-		err = herd_identity_from_image(x->ref, read_reference,
+		err = herd_identity_from_image(x->ref, herd_examine_read_reference,
 					       list_reference, x);
 	return err ? err : herd_identity_settle(x->ref);
 }
@@ -306,6 +278,8 @@ void herd_examiner_destroy(struct herd_examiner *x)
 	free(x->no_window);
 	herd_identity_destroy(x->own);
 	herd_identity_destroy(x->ref);
+	free(x->lists.v);
+	free(x->traces.v);
 	herd_buf_deinit(&x->bytes);
 	herd_buf_deinit(&x->normal);
 	free(x);
@@ -322,7 +296,7 @@ int herd_examiner_put_tokens(struct herd_examiner *x, struct herd_txn *t,
 
 /* ---- one version ---- */
 
-static int normalise(struct herd_examiner *x, const struct side *side,
+static int normalise(struct herd_examiner *x, const struct herd_side *side,
 		     struct herd_look *look)
 {
 	x->normal.len = 0;
@@ -342,7 +316,7 @@ static bool is_text(enum herd_sort sort)
 }
 
 /* When a log begins: its file should have been made then. */
-static int sketch(const struct herd_examiner *x, const struct side *side,
+static int sketch(const struct herd_examiner *x, const struct herd_side *side,
 		  struct found *f)
 {
 	int64_t begins;
@@ -357,7 +331,7 @@ static int sketch(const struct herd_examiner *x, const struct side *side,
 	return herd_buf_error(&f->sketch);
 }
 
-static int look_at(struct herd_examiner *x, const struct side *side,
+static int look_at(struct herd_examiner *x, const struct herd_side *side,
 		   struct found *f)
 {
 	uint64_t size = side->entry->size;
@@ -366,7 +340,7 @@ static int look_at(struct herd_examiner *x, const struct side *side,
 
 	if (!side->source)
 		return 0;
-	err = read_bytes(x, side, head);
+	err = herd_examine_read(x, side, head);
 	if (err)
 		return err == -ENOMEM ? err : 0;
 	enum herd_sort sort = herd_sort_of(x->bytes.data, head, size);
@@ -379,7 +353,7 @@ static int look_at(struct herd_examiner *x, const struct side *side,
 	if (err || size > HERD_NORMAL_MAX)
 		return err;
 	if (head < size)
-		err = read_bytes(x, side, (size_t)size);
+		err = herd_examine_read(x, side, (size_t)size);
 	if (err)
 		return err == -ENOMEM ? err : 0;
 	f->text = true;
@@ -388,7 +362,7 @@ static int look_at(struct herd_examiner *x, const struct side *side,
 
 static int examine_side(struct herd_examiner *x, struct herd_txn *t,
 			const struct herd_instance *inst, uint32_t path,
-			const struct side *side)
+			const struct herd_side *side)
 {
 	struct found f = { .text = false };
 	int err = look_at(x, side, &f);
@@ -402,14 +376,16 @@ static int examine_side(struct herd_examiner *x, struct herd_txn *t,
 			     x->bytes.data, x->bytes.len);
 }
 
-static int place_of(struct herd_txn *t, uint32_t path, enum herd_place *ret)
+static int place_of(struct herd_examiner *x, struct herd_txn *t, uint32_t path,
+		    enum herd_place *ret)
 {
 	CLEANUP_BUF struct herd_buf name = HERD_BUF_INIT;
 	int err = herd_path_full(t, path, &name);
 
-	if (!err)
-		*ret = herd_place_of((const char *)name.data, name.len);
-	return err;
+	if (err)
+		return err;
+	*ret = herd_place_of((const char *)name.data, name.len);
+	return herd_examine_meet(x, path, (const char *)name.data, name.len);
 }
 
 int herd_examine(struct herd_examiner *x, struct herd_txn *t,
@@ -419,12 +395,12 @@ int herd_examine(struct herd_examiner *x, struct herd_txn *t,
 	struct herd_scan *s = x->scan;
 	enum herd_place place;
 	struct herd_look known;
-	int err = place_of(t, path, &place);
+	int err = place_of(x, t, path, &place);
 
 	if (err)
 		return err;
-	if (has_content(ref)) {
-		struct side side = {
+	if (herd_has_content(ref)) {
+		struct herd_side side = {
 			.instance = s->reference.id, .entry = ref,
 			.identity = x->ref, .place = place,
 			.source = reference_window(x, ref->volume) };
@@ -433,11 +409,11 @@ int herd_examine(struct herd_examiner *x, struct herd_txn *t,
 		if (err == -ENOENT)
 			err = examine_side(x, t, inst, path, &side);
 	}
-	if (err || !has_content(own) || own->volume >= s->n_volumes ||
-	    (has_content(ref) && !memcmp(own->digest, ref->digest, 32)))
+	if (err || !herd_has_content(own) || own->volume >= s->n_volumes ||
+	    (herd_has_content(ref) && !memcmp(own->digest, ref->digest, 32)))
 		return err;
 	struct herd_scan_volume *v = &s->volumes[own->volume];
-	struct side side = { .instance = inst->id, .entry = own,
+	struct herd_side side = { .instance = inst->id, .entry = own,
 			     .identity = x->own, .source = v->source,
 			     .volume = v->volume, .place = place };
 

@@ -33,4 +33,13 @@ int herd_examine(struct herd_examiner *x, struct herd_txn *t,
 		 const struct herd_instance *inst, uint32_t path,
 		 const struct herd_entry *own, const struct herd_entry *ref);
 
+/*
+ * When all paths are done: what upgraded packages vouch for. A package is
+ * upgraded when dpkg has another version of it here than the reference; the
+ * files that its new list names, with contents of the MD5 that it gives, are
+ * one change then and not hundreds.
+ */
+int herd_examine_packages(struct herd_examiner *x, struct herd_txn *t,
+			  const struct herd_instance *inst);
+
 #endif

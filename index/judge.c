@@ -19,6 +19,7 @@
 #include "index/knowledge.h"
 
 #include <string.h>
+#include <sys/stat.h>
 
 /* How many members are asked who has the reference's variant. */
 #define HOLDER_TRIES 256
@@ -145,6 +146,55 @@ static int look_again(const struct whom *w, const struct herd_judge_stacked *s,
 	return 0;
 }
 
+/* Of what an upgrade changes by itself; rights it had better not. */
+static bool upgrade_may(const struct herd_finding *f,
+			const struct herd_variant *own)
+{
+	const unsigned may = HERD_REASON_CONTENT | HERD_REASON_TARGET |
+			     HERD_REASON_ADDED | HERD_REASON_ABSENT |
+			     HERD_REASON_TYPE | HERD_REASON_SORT;
+	bool setid = !own->absent && S_ISREG(own->mode) &&
+		     (own->mode & (S_ISUID | S_ISGID));
+
+	return !(f->verdict.reasons & ~may) &&
+	       !(setid && (f->verdict.reasons & HERD_REASON_ADDED));
+}
+
+static int is_packaged(struct herd_txn *t, uint32_t instance, uint32_t path,
+		       bool *ret)
+{
+	struct herd_look look;
+	int err = instance ? herd_look_get(t, instance, path, &look) : -ENOENT;
+
+	*ret = !err && look.packaged;
+	return err == -ENOENT ? 0 : err;
+}
+
+/*
+ * A package of another version is one change, and /var/lib/dpkg/status tells
+ * of it; what the package vouches for is listed apart. So it is seen from
+ * either side, for those who have not got it yet have the odd version where
+ * most have.
+ */
+static int lower_packaged(const struct whom *w, const struct herd_variant *own,
+			  struct herd_finding *f)
+{
+	bool packaged = false;
+	int err = 0;
+
+	if (f->verdict.class != HERD_CLASS_DEVIANT || !upgrade_may(f, own))
+		return 0;
+	err = is_packaged(w->t, w->instance, f->path, &packaged);
+	if (!err && !packaged)
+		err = is_packaged(w->t, f->herd_holder, f->path, &packaged);
+	if (err || !packaged)
+		return err;
+	f->verdict.class = HERD_CLASS_VOLATILE;
+	f->verdict.reasons |= HERD_REASON_PACKAGE;
+	f->verdict.rank = (uint8_t)(f->verdict.rank / 5);
+	return 0;
+}
+
 /* What people know is about the very bytes, with all tokens in them. */
 static int ask_knowledge(const struct whom *w, uint8_t sort,
 			 struct herd_finding *f)
@@ -207,6 +257,8 @@ static int judge(const struct whom *w, uint32_t path,
 	}
 	if (!err)
 		err = look_again(w, &s, own, &f);
+	if (!err)
+		err = lower_packaged(w, own, &f);
 	if (!err)
 		err = ask_knowledge(w, own->sort, &f);
 	if (!err)

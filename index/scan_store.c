@@ -667,6 +667,8 @@ static int store_in(struct storing *st, struct herd_diag *diag)
 		err = herd_hash_pool_wait(s->pool, -1, NULL);
 	if (!err)
 		err = is_reference(st) ? put_all(st) : put_differences(st);
+	if (!err && !is_reference(st))
+		err = herd_examine_packages(s->examiner, st->t, st->inst);
 	if (!err)
 		err = herd_examiner_put_tokens(s->examiner, st->t, st->inst->id);
 	if (!err)

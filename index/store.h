@@ -229,15 +229,20 @@ int herd_owner_each(struct herd_txn *t, uint32_t reference, uint32_t volume,
 
 /* ---- what files hold, beyond their digest ---- */
 
-#define HERD_SKETCH_MAX (64u << 10)
+#define HERD_SKETCH_MAX 64u
+#define HERD_NOTE_MAX 1024u
 #define HERD_KEPT_MAX (64u << 10)
 
 struct herd_look {
 	uint8_t sort;		/* enum herd_sort + 1, 0: could not be read */
 	bool normal;		/* the content holds tokens of the instance's own */
 	uint8_t digest[32];	/* SHA-256 with those replaced, if normal */
+	bool packaged;		/* an upgraded package vouches for it, by the
+				   instance's own word (index/dpkg.h) */
 	const void *sketch;	/* index/logbook.h; borrowed */
 	size_t n_sketch;
+	const char *note;	/* what is to be said of it; borrowed */
+	size_t n_note;
 };
 int herd_look_put(struct herd_txn *t, uint32_t instance, uint32_t path,
 		  const struct herd_look *look);

@@ -12,7 +12,9 @@
 
 #define LOOK_NORMAL 1u
 #define LOOK_SKETCH 2u
-#define LOOK_KNOWN (LOOK_NORMAL | LOOK_SKETCH)
+#define LOOK_PACKAGED 4u
+#define LOOK_NOTE 8u
+#define LOOK_KNOWN (LOOK_NORMAL | LOOK_SKETCH | LOOK_PACKAGED | LOOK_NOTE)
 
 static uint8_t *instance_path_key(uint8_t key[8], uint32_t instance,
 				  uint32_t path)
@@ -23,21 +25,42 @@ static uint8_t *instance_path_key(uint8_t key[8], uint32_t instance,
 
 /* ---- looks ---- */
 
+static void put_bytes(struct herd_buf *b, const void *p, size_t n)
+{
+	herd_buf_varint(b, n);
+	herd_buf_put(b, p, n);
+}
+
+static const void *get_bytes(struct herd_cursor *c, size_t max, size_t *ret)
+{
+	uint64_t n = herd_cur_varint(c);
+	const void *p = herd_cur_bytes(c, n);
+
+	if (!n || n > max)
+		c->bad = true;
+	*ret = p ? n : 0;
+	return p;
+}
+
 int herd_look_put(struct herd_txn *t, uint32_t instance, uint32_t path,
 		  const struct herd_look *look)
 {
 	struct herd_buf b CLEANUP_BUF = HERD_BUF_INIT;
 	uint8_t key[8];
 
-	if (look->n_sketch > HERD_SKETCH_MAX)
+	if (look->n_sketch > HERD_SKETCH_MAX || look->n_note > HERD_NOTE_MAX)
 		return -EOVERFLOW;
 	herd_buf_u8(&b, look->sort);
 	herd_buf_u8(&b, (look->normal ? LOOK_NORMAL : 0) |
-			(look->n_sketch ? LOOK_SKETCH : 0));
+			(look->n_sketch ? LOOK_SKETCH : 0) |
+			(look->packaged ? LOOK_PACKAGED : 0) |
+			(look->n_note ? LOOK_NOTE : 0));
 	if (look->normal)
 		herd_buf_put(&b, look->digest, sizeof(look->digest));
 	if (look->n_sketch)
-		herd_buf_put(&b, look->sketch, look->n_sketch);
+		put_bytes(&b, look->sketch, look->n_sketch);
+	if (look->n_note)
+		put_bytes(&b, look->note, look->n_note);
 	if (b.failed)
 		return -ENOMEM;
 	return herd_table_put(t, TABLE_LOOK,
@@ -63,15 +86,14 @@ int herd_look_get(struct herd_txn *t, uint32_t instance, uint32_t path,
 	unsigned parts = herd_cur_u8(&c);
 
 	look.normal = parts & LOOK_NORMAL;
+	look.packaged = parts & LOOK_PACKAGED;
 	if (look.normal)
 		herd_cur_copy(&c, look.digest, sizeof(look.digest));
-	if (parts & LOOK_SKETCH) {
-		look.n_sketch = herd_cur_left(&c);
-		look.sketch = herd_cur_bytes(&c, look.n_sketch);
-	}
-	if (c.bad || c.pos != c.len || (parts & ~LOOK_KNOWN) ||
-	    look.n_sketch > HERD_SKETCH_MAX ||
-	    ((parts & LOOK_SKETCH) && !look.n_sketch))
+	if (parts & LOOK_SKETCH)
+		look.sketch = get_bytes(&c, HERD_SKETCH_MAX, &look.n_sketch);
+	if (parts & LOOK_NOTE)
+		look.note = get_bytes(&c, HERD_NOTE_MAX, &look.n_note);
+	if (c.bad || c.pos != c.len || (parts & ~LOOK_KNOWN))
 		return -EBADMSG;
 	*ret = look;
 	return 0;

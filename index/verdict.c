@@ -466,7 +466,7 @@ const char *herd_reason_name(unsigned bit)
 	static const char *const names[] = {
 		"added", "absent", "type", "content", "target", "mode",
 		"setid", "owner", "xattr", "device", "unreadable", "sort",
-		"identity", "rewritten",
+		"identity", "rewritten", "package",
 	};
 
 	for (unsigned i = 0; i < ARRAY_SIZE(names); i++)

@@ -62,6 +62,8 @@ enum herd_reason {
 					   this one is of another sort */
 	HERD_REASON_TOKENS = 4096,	/* content, by the own tokens alone */
 	HERD_REASON_REWRITTEN = 8192,	/* a log that was edited or emptied */
+	HERD_REASON_PACKAGE = 16384,	/* beside others: an upgraded package
+					   vouches for it */
 };
 
 unsigned herd_variant_differences(const struct herd_variant *own,

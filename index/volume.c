@@ -16,7 +16,7 @@
 
 #include <sys/stat.h>
 
-#define READ_FILE_MAX (1u << 20)
+#define READ_FILE_MAX (8u << 20)
 #define HEAD (128u << 10)
 
 /* ---- opening ---- */

@@ -186,7 +186,7 @@ struct herd_volume_place {
  * (with several, the one whose fstab names itself as "/", else the first; the
  * rest go to .volumes); others by the root's fstab (UUID, LABEL, PARTUUID,
  * PARTLABEL, device). read_file reads a small file by path from a volume
- * (at most 1 MiB; *ret malloced).
+ * (at most 8 MiB; *ret malloced).
  */
 int herd_layout(struct herd_volume_place *places, size_t n,
 		int (*read_file)(struct herd_volume *v, const char *path,

@@ -61,3 +61,8 @@ void herd_sha256(const void *p, size_t len, uint8_t out[HERD_SHA256_LEN])
 {
 	must(EVP_Digest(p, len, out, NULL, EVP_sha256(), NULL));
 }
+
+bool herd_md5(const void *p, size_t len, uint8_t out[HERD_MD5_LEN])
+{
+	return EVP_Digest(p, len, out, NULL, EVP_md5(), NULL) == 1;
+}

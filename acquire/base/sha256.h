@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * SHA-256, by OpenSSL. A hasher belongs to one thread; it may be used again
+ * SHA-256 (and MD5), by OpenSSL. A hasher belongs to one thread; it may be used again
  * after herd_sha256_final. herd_sha256 is for small things in one piece.
  */
 #ifndef HERD_SHA256_H
 #define HERD_SHA256_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -20,5 +21,10 @@ void herd_sha256_update(struct herd_sha256 *h, const void *p, size_t len);
 void herd_sha256_final(struct herd_sha256 *h, uint8_t out[HERD_SHA256_LEN]);
 
 void herd_sha256(const void *p, size_t len, uint8_t out[HERD_SHA256_LEN]);
+
+/* MD5 proves nothing: it is what dpkg's lists have. false: this OpenSSL does
+   not do it. */
+#define HERD_MD5_LEN 16
+bool herd_md5(const void *p, size_t len, uint8_t out[HERD_MD5_LEN]);
 
 #endif
