@@ -205,14 +205,13 @@ static enum herd_sort text(const struct head *h)
 /* ---- other magics ------------------------------------------------------------------ */
 
 struct magic {
-	uint8_t at, len;
 	const char *bytes;
-	enum herd_sort sort;
+	uint8_t at, len, sort;
 };
 
 #define MAGIC(at, literal, sort)                       \
 	{                                              \
-		at, sizeof(literal) - 1, literal, sort \
+		literal, at, sizeof(literal) - 1, sort \
 	}
 
 static const struct magic magics[] = {

@@ -42,8 +42,8 @@ const char *herd_token_name(enum herd_token_kind kind);
 struct herd_identity;
 
 #define HERD_IDENTITY_TOKENS_MAX 256
-#define HERD_IDENTITY_TOKEN_MAX 16384 /* bytes of one */
-#define HERD_IDENTITY_BYTES_MAX 65536 /* of all */
+#define HERD_IDENTITY_TOKEN_MAX 8192 /* bytes of one */
+#define HERD_IDENTITY_BYTES_MAX 32768 /* of all */
 
 int herd_identity_create(struct herd_identity **ret);
 void herd_identity_destroy(struct herd_identity *id);

@@ -195,8 +195,9 @@ static void read_public_key(struct image *im, const char *path)
 		return;
 	rest = (struct text){ data, len };
 	/* ssh-ed25519 AAAA… remark */
-	if (next_word(&rest, " \t\r\n", &word) &&
-	    next_word(&rest, " \t\r\n", &word) && starts(word, "AAAA"))
+	if (!next_word(&rest, " \t\r\n", &word))
+		return;
+	if (next_word(&rest, " \t\r\n", &word) && starts(word, "AAAA"))
 		take(im, HERD_TOKEN_HOST_KEY, word);
 }
 

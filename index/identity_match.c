@@ -88,7 +88,9 @@ form_at(const struct herd_identity *id, const uint8_t *t, size_t len, size_t at)
 	for (unsigned i = id->buckets[bucket(t + at)]; i;) {
 		const struct herd_identity_form *f = &id->forms[i - 1];
 
+		/* the last byte first: long ones have like beginnings */
 		if (f->len <= len - at &&
+		    id->bytes.data[f->at + f->len - 1] == t[at + f->len - 1] &&
 		    !memcmp(id->bytes.data + f->at, t + at, f->len) &&
 		    stands_alone(f, t, len, at))
 			return f;

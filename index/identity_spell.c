@@ -240,17 +240,25 @@ static size_t usual_fs_uuid(const char *p, size_t len, char *buf)
 }
 
 /*
- * Base64. A long token must not repeat itself at its beginning: text that
- * does so would have to be compared with it from every one of its bytes on.
+ * Base64 in lines of the usual length. A token as long as this must not
+ * repeat itself at short distances: a text that does would have to be
+ * compared with it over and over. Within one it can begin anew only behind the
+ * end of a line, for elsewhere it would not stand alone.
  */
 static bool is_key(const char *p, size_t len)
 {
+	size_t line = 0, body = len;
+
+	while (body && p[body - 1] == '=' && len - body < 3)
+		body--;
 	if (len < 40 || len > HERD_IDENTITY_TOKEN_MAX || !herd_is_alnum(p[0]))
 		return false;
-	for (size_t i = 0; i < len; i++)
-		if (!herd_is_alnum(p[i]) && p[i] != '+' && p[i] != '/' &&
-		    p[i] != '=' && p[i] != '\n')
+	for (size_t i = 0; i < body; i++, line++) {
+		if (p[i] == '\n' && line >= 48)
+			line = (size_t)-1;
+		else if (!herd_is_alnum(p[i]) && p[i] != '+' && p[i] != '/')
 			return false;
+	}
 	return census(p, len < 48 ? len : 48).distinct >= 12;
 }
 

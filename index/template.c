@@ -229,6 +229,17 @@ static void put_literal(struct herd_buf *out, const char *p, size_t len)
 	}
 }
 
+/* The version of a library: what follows .so is a name for all time. */
+static bool is_so_version(struct name n, size_t i)
+{
+	const char *so = i ? memmem(n.p, i, ".so.", 4) : NULL;
+
+	for (const char *p = so; p && p < n.p + i; p++)
+		if (herd_is_alpha(*p) && p > so + 2)
+			return false;
+	return so;
+}
+
 /* A word, or what begins with it: appends, and returns how long it is. */
 static size_t put_word(struct name n, size_t i, struct herd_buf *out,
 		       unsigned *found)
@@ -238,6 +249,8 @@ static size_t put_word(struct name n, size_t i, struct herd_buf *out,
 	size_t len = uuid_at(n, i);
 	bool ends = !after || after == '.' || after == '~';
 
+	if (is_so_version(n, i))
+		return 0;
 	*found |= HERD_TEMPLATE_RANDOM;
 	if (len) {
 		herd_buf_printf(out, "{uuid}");
