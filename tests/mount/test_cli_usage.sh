@@ -24,7 +24,7 @@ options_of_man() {
 	grep -A1 '^\.TP' | grep -oE -- '--[a-z-]+' | sort -u
 }
 
-for command in attach status list why mount detach; do
+for command in attach status list why mount policy known detach; do
 	man=docs/man/herdfs-$command.1
 	"$HERDFS" $command --help >/dev/null 2>&1 || { complain "$command --help"; continue; }
 	[ -e $man ] || { complain "no $man"; continue; }
@@ -59,6 +59,7 @@ complete_words() {
 complete_words herdfs '' | grep -qx attach || complain "completion of commands"
 complete_words herdfs at | grep -qx attach || complain "completion of at"
 complete_words herdfs attach --as | grep -qx -- --asg || complain "completion of options"
+complete_words herdfs known i | grep -qx import || complain "completion of actions"
 complete_words herdfs attach --format q | grep -qx qcow2 || complain "completion of formats"
 
 [ $failed -eq 0 ] && echo ok
