@@ -331,6 +331,15 @@ static int sketch(const struct herd_examiner *x, const struct herd_side *side,
 	return herd_buf_error(&f->sketch);
 }
 
+/* A log that is empty and was written to after it was made. */
+static bool was_emptied(const struct herd_side *side)
+{
+	const struct herd_entry *e = side->entry;
+
+	return side->is_log && e->btime.sec &&
+	       e->mtime.sec > e->btime.sec + HERD_LOG_SLACK;
+}
+
 static int look_at(struct herd_examiner *x, const struct herd_side *side,
 		   struct found *f)
 {
@@ -346,6 +355,8 @@ static int look_at(struct herd_examiner *x, const struct herd_side *side,
 	enum herd_sort sort = herd_sort_of(x->bytes.data, head, size);
 
 	f->look.sort = (uint8_t)(sort + 1);	/* 0: not known */
+	if (sort == HERD_SORT_EMPTY && !was_emptied(side))
+		f->look.sort = HERD_SORT_NOTHING;
 	f->secret = herd_sort_is_secret(sort);
 	if (!is_text(sort))
 		return 0;
@@ -376,15 +387,17 @@ static int examine_side(struct herd_examiner *x, struct herd_txn *t,
 			     x->bytes.data, x->bytes.len);
 }
 
+/* Fills in what the path's name says. */
 static int place_of(struct herd_examiner *x, struct herd_txn *t, uint32_t path,
-		    enum herd_place *ret)
+		    struct herd_side *ret)
 {
 	CLEANUP_BUF struct herd_buf name = HERD_BUF_INIT;
 	int err = herd_path_full(t, path, &name);
 
 	if (err)
 		return err;
-	*ret = herd_place_of((const char *)name.data, name.len);
+	ret->place = herd_place_of((const char *)name.data, name.len);
+	ret->is_log = herd_place_is_log((const char *)name.data, name.len);
 	return herd_examine_meet(x, path, (const char *)name.data, name.len);
 }
 
@@ -393,18 +406,17 @@ int herd_examine(struct herd_examiner *x, struct herd_txn *t,
 		 const struct herd_entry *own, const struct herd_entry *ref)
 {
 	struct herd_scan *s = x->scan;
-	enum herd_place place;
+	struct herd_side side = { .source = NULL };
 	struct herd_look known;
-	int err = place_of(x, t, path, &place);
+	int err = place_of(x, t, path, &side);
 
 	if (err)
 		return err;
 	if (herd_has_content(ref)) {
-		struct herd_side side = {
-			.instance = s->reference.id, .entry = ref,
-			.identity = x->ref, .place = place,
-			.source = reference_window(x, ref->volume) };
-
+		side.instance = s->reference.id;
+		side.entry = ref;
+		side.identity = x->ref;
+		side.source = reference_window(x, ref->volume);
 		err = herd_look_get(t, side.instance, path, &known);
 		if (err == -ENOENT)
 			err = examine_side(x, t, inst, path, &side);
@@ -412,10 +424,10 @@ int herd_examine(struct herd_examiner *x, struct herd_txn *t,
 	if (err || !herd_has_content(own) || own->volume >= s->n_volumes ||
 	    (herd_has_content(ref) && !memcmp(own->digest, ref->digest, 32)))
 		return err;
-	struct herd_scan_volume *v = &s->volumes[own->volume];
-	struct herd_side side = { .instance = inst->id, .entry = own,
-			     .identity = x->own, .source = v->source,
-			     .volume = v->volume, .place = place };
-
+	side.instance = inst->id;
+	side.entry = own;
+	side.identity = x->own;
+	side.source = s->volumes[own->volume].source;
+	side.volume = s->volumes[own->volume].volume;
 	return examine_side(x, t, inst, path, &side);
 }

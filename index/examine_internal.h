@@ -35,6 +35,7 @@ struct herd_side {
 	struct herd_source *source;	/* of the volume; NULL: not at hand */
 	struct herd_volume *volume;	/* or NULL */
 	enum herd_place place;
+	bool is_log;
 };
 
 static inline bool herd_has_content(const struct herd_entry *e)

@@ -19,7 +19,6 @@
 #include "index/knowledge.h"
 
 #include <string.h>
-#include <sys/stat.h>
 
 /* How many members are asked who has the reference's variant. */
 #define HOLDER_TRIES 256
@@ -146,55 +145,6 @@ static int look_again(const struct whom *w, const struct herd_judge_stacked *s,
 	return 0;
 }
 
-/* Of what an upgrade changes by itself; rights it had better not. */
-static bool upgrade_may(const struct herd_finding *f,
-			const struct herd_variant *own)
-{
-	const unsigned may = HERD_REASON_CONTENT | HERD_REASON_TARGET |
-			     HERD_REASON_ADDED | HERD_REASON_ABSENT |
-			     HERD_REASON_TYPE | HERD_REASON_SORT;
-	bool setid = !own->absent && S_ISREG(own->mode) &&
-		     (own->mode & (S_ISUID | S_ISGID));
-
-	return !(f->verdict.reasons & ~may) &&
-	       !(setid && (f->verdict.reasons & HERD_REASON_ADDED));
-}
-
-static int is_packaged(struct herd_txn *t, uint32_t instance, uint32_t path,
-		       bool *ret)
-{
-	struct herd_look look;
-	int err = instance ? herd_look_get(t, instance, path, &look) : -ENOENT;
-
-	*ret = !err && look.packaged;
-	return err == -ENOENT ? 0 : err;
-}
-
-/*
- * A package of another version is one change, and /var/lib/dpkg/status tells
- * of it; what the package vouches for is listed apart. So it is seen from
- * either side, for those who have not got it yet have the odd version where
- * most have.
- */
-static int lower_packaged(const struct whom *w, const struct herd_variant *own,
-			  struct herd_finding *f)
-{
-	bool packaged = false;
-	int err = 0;
-
-	if (f->verdict.class != HERD_CLASS_DEVIANT || !upgrade_may(f, own))
-		return 0;
-	err = is_packaged(w->t, w->instance, f->path, &packaged);
-	if (!err && !packaged)
-		err = is_packaged(w->t, f->herd_holder, f->path, &packaged);
-	if (err || !packaged)
-		return err;
-	f->verdict.class = HERD_CLASS_VOLATILE;
-	f->verdict.reasons |= HERD_REASON_PACKAGE;
-	f->verdict.rank = (uint8_t)(f->verdict.rank / 5);
-	return 0;
-}
-
 /* What people know is about the very bytes, with all tokens in them. */
 static int ask_knowledge(const struct whom *w, uint8_t sort,
 			 struct herd_finding *f)
@@ -258,7 +208,7 @@ static int judge(const struct whom *w, uint32_t path,
 	if (!err)
 		err = look_again(w, &s, own, &f);
 	if (!err)
-		err = lower_packaged(w, own, &f);
+		err = herd_judge_lower(w->t, w->h, w->instance, own, &f);
 	if (!err)
 		err = ask_knowledge(w, own->sort, &f);
 	if (!err)
@@ -287,10 +237,11 @@ static int failed(const struct whom *w, int err, struct herd_diag *diag)
 }
 
 /* What the others have under names of their own; shown by one of theirs. */
-static bool judge_missing(const struct herd_herd *h,
-			  const struct herd_loose_missing *m,
-			  struct herd_finding *ret)
+static int judge_missing(const struct whom *w,
+			 const struct herd_loose_missing *m,
+			 struct herd_finding *ret)
 {
+	const struct herd_herd *h = w->h;
 	const struct herd_variant absent = { .absent = true };
 	struct herd_tally tallies[2] = {
 		{ .count = m->holders },
@@ -300,21 +251,23 @@ static bool judge_missing(const struct herd_herd *h,
 				  .herd_holder = m->holder };
 
 	herd_judge(tallies, 2, h->group.members, &absent, NULL, &f.verdict);
-	if (f.verdict.class != HERD_CLASS_DEVIANT)
-		return false;
-	*ret = f;
-	return true;
+	int err = herd_judge_lower(w->t, h, w->instance, &absent, &f);
+
+	if (!err)
+		*ret = f;
+	return err;
 }
 
-static void judge_missing_path(const struct whom *w, struct herd_finding *f)
+static int judge_missing_path(const struct whom *w, struct herd_finding *f)
 {
 	size_t n;
 	const struct herd_loose_missing *m =
 		herd_loose_missing(&w->h->loose, w->instance, &n);
 
 	for (size_t i = 0; i < n; i++)
-		if (m[i].path == f->path && judge_missing(w->h, &m[i], f))
-			return;
+		if (m[i].path == f->path)
+			return judge_missing(w, &m[i], f);
+	return 0;
 }
 
 int herd_judge_path(struct herd_txn *t, const struct herd_herd *h,
@@ -331,10 +284,10 @@ int herd_judge_path(struct herd_txn *t, const struct herd_herd *h,
 	err = herd_judge_variant(t, h, instance, path, &own);
 	if (!err)
 		err = judge(&w, path, &own, &f);
+	if (!err && f.verdict.class == HERD_CLASS_SAME)
+		err = judge_missing_path(&w, &f);
 	if (err)
 		return failed(&w, err, diag);
-	if (f.verdict.class == HERD_CLASS_SAME)
-		judge_missing_path(&w, &f);
 	if (own.absent && f.herd_absent && f.verdict.variants <= 1 &&
 	    !f.verdict.baseline_reasons)
 		return -ENOENT;
@@ -439,9 +392,11 @@ static int add_missing(struct findings *f)
 	for (size_t i = 0; i < n; i++) {
 		int err = reserve(f);
 
+		if (!err)
+			err = judge_missing(&f->w, &m[i], &f->v[f->n]);
 		if (err)
 			return err;
-		f->n += judge_missing(f->w.h, &m[i], &f->v[f->n]);
+		f->n += f->v[f->n].verdict.class != HERD_CLASS_SAME;
 	}
 	if (f->n > had)
 		qsort(f->v, f->n, sizeof(*f->v), compare_findings);

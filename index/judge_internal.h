@@ -90,6 +90,13 @@ struct herd_part {
 int herd_part_make(struct herd_txn *t, const struct herd_group *g,
 		   struct herd_part *part, struct herd_herd **ret);
 
+/* ---- judge_lower.c ---- */
+
+/* Makes a deviant volatile for which something speaks, and says what. */
+int herd_judge_lower(struct herd_txn *t, const struct herd_herd *h,
+		     uint32_t instance, const struct herd_variant *own,
+		     struct herd_finding *f);
+
 /* ---- judge_log.c ---- */
 
 /*

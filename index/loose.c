@@ -27,7 +27,11 @@ struct herd_loose_name {
 	uint8_t state;	/* enum state; before settling */
 	bool templated;	/* holds what is the holder's own, or random */
 	bool own;	/* the former */
-	uint64_t kind, form, key;
+	bool witness;	/* counted, and not asked itself */
+	bool nothing;	/* an empty file: of whatever sort the others are */
+	uint64_t kind, plain;	/* plain: without the sort */
+	uint64_t form, key;
+	uint64_t vote;	/* what is counted now: the key, or … */
 	size_t up;	/* the folder's place in the list, or NONE */
 	uint32_t parent;
 };
@@ -50,12 +54,12 @@ static uint64_t digest(const void *bytes, size_t len)
 	return v;
 }
 
-static uint64_t kind_of(const struct herd_variant *v)
+static uint64_t kind_of(const struct herd_variant *v, bool sort)
 {
 	struct {
 		uint32_t mode, uid, gid, sort;
 		uint8_t xattrs[32];
-	} kind = { v->mode, v->uid, v->gid, v->sort, { 0 } };
+	} kind = { v->mode, v->uid, v->gid, sort ? v->sort : 0, { 0 } };
 
 	memcpy(kind.xattrs, v->xattrs, sizeof(kind.xattrs));
 	return digest(&kind, sizeof(kind));
@@ -100,7 +104,9 @@ int herd_loose_add(struct herd_loose *l, struct herd_txn *t, uint32_t path,
 	up = find(l, parent);
 	l->v[l->n++] = (struct herd_loose_name){
 		.path = path, .parent = parent, .holder = holder,
-		.kind = kind_of(variant),
+		.kind = kind_of(variant, true),
+		.plain = kind_of(variant, false),
+		.nothing = variant->sort == HERD_SORT_NOTHING,
 		.up = up ? (size_t)(up - l->v) : NONE };
 	return 0;
 }
@@ -240,8 +246,8 @@ static int count(struct herd_loose *l, const struct counting *c, bool by_form,
 	if (!votes)
 		return -ENOMEM;
 	for (size_t i = 0; i < l->n; i++)
-		if (l->v[i].state == STATE_ASKED)
-			votes[asked++] = (struct vote){ l->v[i].key,
+		if (l->v[i].state == STATE_ASKED || l->v[i].witness)
+			votes[asked++] = (struct vote){ l->v[i].vote,
 							l->v[i].holder };
 	qsort(votes, asked, sizeof(*votes), compare_votes);
 	for (size_t i = 0; i < asked; i++)
@@ -252,7 +258,7 @@ static int count(struct herd_loose *l, const struct counting *c, bool by_form,
 
 		if (name->state != STATE_ASKED)
 			continue;
-		name->alike = holders(votes, n, name->key) - 1;
+		name->alike = holders(votes, n, name->vote) - 1;
 		name->state = (uint8_t)otherwise;
 		if (!is_loose(name, (uint32_t)c->n_members, c->baseline))
 			continue;
@@ -352,6 +358,7 @@ static int find_forms(struct herd_loose *l, struct herd_txn *t)
 
 enum how {
 	HOW_FORM,	/* straight in a folder, a name of the same form */
+	HOW_EMPTY,	/* anywhere, a name of the same form, of any sort */
 	HOW_FOLDER,	/* … any name of the same kind */
 	HOW_SAME_NAME,	/* below a loose folder, a name of the same form */
 	HOW_ANY_NAME,	/* … any name of the same kind */
@@ -380,8 +387,38 @@ static void ask_top(struct herd_loose *l, enum how how)
 		name->key = key_of(how, name->parent, name->kind,
 				   how == HOW_FORM ? name->form :
 						     name->templated);
+		name->vote = name->key;
 		name->state = STATE_ASKED;
 	}
+}
+
+/*
+ * Empty files are open still: what has content and the same form stands as
+ * witness for them.
+ */
+static void ask_empty(struct herd_loose *l)
+{
+	for (size_t i = 0; i < l->n; i++) {
+		struct herd_loose_name *name = &l->v[i];
+		bool asked = name->nothing && name->state == STATE_OPEN;
+
+		name->witness = false;
+		if (!name->templated || (name->up != NONE &&
+					 l->v[name->up].state != STATE_LOOSE))
+			continue;
+		name->vote = key_of(HOW_EMPTY, name->up == NONE ? name->parent :
+				    l->v[name->up].key, name->plain,
+				    name->form);
+		name->witness = !asked;
+		if (asked)
+			name->state = STATE_ASKED;
+	}
+}
+
+static void dismiss(struct herd_loose *l)
+{
+	for (size_t i = 0; i < l->n; i++)
+		l->v[i].witness = false;
 }
 
 /* What is open in folders that are loose. */
@@ -396,6 +433,7 @@ static void ask_below(struct herd_loose *l, enum how how)
 		name->key = key_of(how, l->v[name->up].key, name->kind,
 				   how == HOW_SAME_NAME ? name->form :
 							  name->templated);
+		name->vote = name->key;
 		name->state = STATE_ASKED;
 	}
 }
@@ -449,6 +487,11 @@ int herd_loose_settle(struct herd_loose *l, struct herd_txn *t,
 	if (!err) {
 		ask_top(l, HOW_FORM);
 		err = count(l, &c, true, STATE_OPEN, &any);
+	}
+	if (!err) {
+		ask_empty(l);
+		err = count(l, &c, false, STATE_OPEN, &any);
+		dismiss(l);
 	}
 	if (!err) {
 		ask_top(l, HOW_FOLDER);

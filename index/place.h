@@ -16,4 +16,21 @@
 /* path: without the leading '/'. */
 enum herd_place herd_place_of(const char *path, size_t len);
 
+/* Logs, and what shells remember: there an empty file may have been emptied. */
+bool herd_place_is_log(const char *path, size_t len);
+
+/*
+ * Files and folders that a system makes and writes by itself, each instance at
+ * its own pace, so that one may have them before the others do: stamps of
+ * timers, the memory of logrotate, private folders of services. No directory
+ * of programs or settings is among them.
+ */
+bool herd_place_is_expected(const char *path, size_t len);
+
+/*
+ * The log that a rotated one comes from: "auth.log" of "auth.log.1",
+ * "auth.log.2.gz", "auth.log-20261126". 0: it is not the name of one.
+ */
+size_t herd_place_rotated(const char *name, size_t len);
+
 #endif

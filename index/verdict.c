@@ -9,6 +9,8 @@
  */
 #include "index/verdict.h"
 
+#include "acquire/base/sha256.h"
+
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -18,6 +20,43 @@
 #define DRIFT_RANK 10
 /* How many members the baseline stands for where it has to decide. */
 #define BASELINE_WEIGHT 2
+
+/* Attributes that hold a time are not compared, as times are not: journald
+   notes in each of its files when it was made. */
+static bool is_time(const char *name, size_t len)
+{
+	static const char crtime[] = "user.crtime_usec";
+
+	return len == sizeof(crtime) - 1 && !memcmp(name, crtime, len);
+}
+
+static void take_xattrs(const struct herd_entry *e, uint8_t ret[32])
+{
+	struct herd_buf kept CLEANUP_BUF = HERD_BUF_INIT;
+	const char *name;
+	const void *value;
+	size_t name_len, len;
+	bool times = false;
+
+	memcpy(ret, e->xattr_digest, 32);
+	for (size_t i = 0; herd_entry_xattr(e, i, &name, &name_len, &value,
+					    &len); i++)
+		times |= is_time(name, name_len);
+	if (!times)
+		return;
+	for (size_t i = 0; herd_entry_xattr(e, i, &name, &name_len, &value,
+					    &len); i++) {
+		if (is_time(name, name_len))
+			continue;
+		herd_buf_varint(&kept, name_len);
+		herd_buf_put(&kept, name, name_len);
+		herd_buf_varint(&kept, len);
+		herd_buf_put(&kept, value, len);
+	}
+	memset(ret, 0, 32);
+	if (kept.len && !kept.failed)
+		herd_sha256(kept.data, kept.len, ret);
+}
 
 void herd_variant_of(const struct herd_entry *e, struct herd_variant *ret)
 {
@@ -37,7 +76,7 @@ void herd_variant_of(const struct herd_entry *e, struct herd_variant *ret)
 	if (e->digest_kind == HERD_DIGEST_SHA256 ||
 	    e->digest_kind == HERD_DIGEST_SPARSE)
 		memcpy(ret->digest, e->digest, sizeof(ret->digest));
-	memcpy(ret->xattrs, e->xattr_digest, sizeof(ret->xattrs));
+	take_xattrs(e, ret->xattrs);
 }
 
 bool herd_variant_equal(const struct herd_variant *a,
@@ -402,13 +441,35 @@ static bool sort_known(const struct herd_variant *v)
 	return v->absent || !S_ISREG(v->mode) || v->sort;
 }
 
+/* A file without content is of the sort that others of its kind are. */
+static void adopt_sort(struct herd_variant *v, const struct herd_tally *tallies,
+		       size_t n)
+{
+	uint32_t most = 0;
+
+	if (v->absent || v->sort != HERD_SORT_NOTHING)
+		return;
+	for (size_t i = 0; i < n; i++) {
+		const struct herd_variant *other = &tallies[i].variant;
+
+		if (other->absent || other->sort == HERD_SORT_NOTHING ||
+		    other->mode != v->mode || other->uid != v->uid ||
+		    other->gid != v->gid || tallies[i].count <= most)
+			continue;
+		most = tallies[i].count;
+		v->sort = other->sort;
+	}
+}
+
 size_t herd_tally_coarsen(struct herd_tally *tallies, size_t n)
 {
 	bool sorts = true;
 	size_t out = 0;
 
-	for (size_t i = 0; i < n; i++)
+	for (size_t i = 0; i < n; i++) {
+		adopt_sort(&tallies[i].variant, tallies, n);
 		sorts &= sort_known(&tallies[i].variant);
+	}
 	for (size_t i = 0; i < n; i++) {
 		struct herd_tally t = tallies[i];
 		size_t at = 0;
@@ -434,6 +495,7 @@ bool herd_judge_coarse(const struct herd_stack *s, const struct herd_variant *ow
 	struct herd_verdict verdict;
 	bool sorts = true;
 
+	adopt_sort(&mine, s->tallies, s->n);
 	for (size_t i = 0; i < s->n; i++) {
 		coarse[i] = s->tallies[i];
 		sorts &= sort_known(&coarse[i].variant);
@@ -466,7 +528,7 @@ const char *herd_reason_name(unsigned bit)
 	static const char *const names[] = {
 		"added", "absent", "type", "content", "target", "mode",
 		"setid", "owner", "xattr", "device", "unreadable", "sort",
-		"identity", "rewritten", "package",
+		"identity", "rewritten", "package", "rotated", "expected",
 	};
 
 	for (unsigned i = 0; i < ARRAY_SIZE(names); i++)

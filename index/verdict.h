@@ -9,12 +9,17 @@
 
 #include "index/entry.h"
 
+/* For struct herd_variant: a file that nothing was written to yet. */
+#define HERD_SORT_NOTHING 255
+
 /* What counts as "the same" at a path. Times, inode and place on disk do not. */
 struct herd_variant {
 	bool absent;		/* then all else is zero */
 	uint8_t digest_kind;	/* enum herd_digest_kind */
 	uint8_t sort;		/* enum herd_sort of the content + 1, 0:
-				   unknown; not compared, it follows from it */
+				   unknown, HERD_SORT_NOTHING: empty and not
+				   worth telling from others; not compared, it
+				   follows from the content */
 	uint32_t mode, uid, gid;
 	uint32_t rdev_major, rdev_minor;
 	uint8_t digest[32];	/* content with the instance's own tokens
@@ -62,8 +67,11 @@ enum herd_reason {
 					   this one is of another sort */
 	HERD_REASON_TOKENS = 4096,	/* content, by the own tokens alone */
 	HERD_REASON_REWRITTEN = 8192,	/* a log that was edited or emptied */
-	HERD_REASON_PACKAGE = 16384,	/* beside others: an upgraded package
-					   vouches for it */
+	/* beside others, why it is only volatile: */
+	HERD_REASON_PACKAGE = 16384,	/* an upgraded package vouches for it */
+	HERD_REASON_ROTATED = 32768,	/* a log that was rotated */
+	HERD_REASON_EXPECTED = 65536,	/* the system writes it by itself, each
+					   at its own pace (index/place.h) */
 };
 
 unsigned herd_variant_differences(const struct herd_variant *own,

@@ -1,0 +1,227 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What deviates and is no news: it takes a second thing that speaks for it to
+ * be called volatile after all. An upgraded package vouches for it; a log was
+ * rotated; the system itself writes it, each at its own pace. Neither code nor
+ * keys nor rights are lowered in this way, but for what a package has.
+ *
+ * Threads: as index/judge.h says.
+ */
+#include "index/judge_internal.h"
+
+#include "index/content.h"
+#include "index/place.h"
+
+#include <string.h>
+#include <sys/stat.h>
+
+/* Between the last line of a log and its rotation: a quiet night. */
+#define ROTATION_SLACK 86400
+
+static void lower(struct herd_finding *f, enum herd_reason why)
+{
+	f->verdict.class = HERD_CLASS_VOLATILE;
+	f->verdict.reasons |= why;
+	f->verdict.rank = (uint8_t)(f->verdict.rank / 5);
+}
+
+static bool sets_id(const struct herd_variant *v)
+{
+	return !v->absent && S_ISREG(v->mode) && (v->mode & (S_ISUID | S_ISGID));
+}
+
+/* ---- packages ---- */
+
+/* Of what an upgrade changes by itself; rights it had better not. */
+static bool upgrade_may(const struct herd_finding *f,
+			const struct herd_variant *own)
+{
+	const unsigned may = HERD_REASON_CONTENT | HERD_REASON_TARGET |
+			     HERD_REASON_ADDED | HERD_REASON_ABSENT |
+			     HERD_REASON_TYPE | HERD_REASON_SORT;
+
+	return !(f->verdict.reasons & ~may) &&
+	       !(sets_id(own) && (f->verdict.reasons & HERD_REASON_ADDED));
+}
+
+static int is_packaged(struct herd_txn *t, uint32_t instance, uint32_t path,
+		       bool *ret)
+{
+	struct herd_look look;
+	int err = instance ? herd_look_get(t, instance, path, &look) : -ENOENT;
+
+	*ret = !err && look.packaged;
+	return err == -ENOENT ? 0 : err;
+}
+
+/*
+ * A package of another version is one change, and /var/lib/dpkg/status tells
+ * of it; what the package vouches for is listed apart. So it is seen from
+ * either side, for those who have not got it yet have the odd version where
+ * most have.
+ */
+static int lower_packaged(struct herd_txn *t, uint32_t instance,
+			  const struct herd_variant *own,
+			  struct herd_finding *f)
+{
+	bool packaged = false;
+	int err = 0;
+
+	if (!upgrade_may(f, own))
+		return 0;
+	err = is_packaged(t, instance, f->path, &packaged);
+	if (!err && !packaged)
+		err = is_packaged(t, f->herd_holder, f->path, &packaged);
+	if (!err && packaged)
+		lower(f, HERD_REASON_PACKAGE);
+	return err;
+}
+
+/* ---- logs that were rotated ---- */
+
+/* Whose rights are those of the log, or fewer. */
+static bool no_wider(const struct herd_variant *own,
+		     const struct herd_variant *log)
+{
+	return !log->absent && S_ISREG(log->mode) && own->uid == log->uid &&
+	       own->gid == log->gid && !(own->mode & ~log->mode & 07777);
+}
+
+/* A log that (nearly) everybody keeps: the version most have. */
+static int log_of(struct herd_txn *t, const struct herd_herd *h, uint32_t path,
+		  struct herd_variant *ret)
+{
+	CLEANUP(herd_stacked_deinit) struct herd_judge_stacked s = { 0 };
+	size_t most = 0;
+	int err = herd_stacked_get(t, h, path, &s);
+
+	if (err)
+		return err;
+	for (size_t i = 1; i < s.s.n; i++)
+		if (s.s.tallies[i].count > s.s.tallies[most].count)
+			most = i;
+	*ret = s.s.n ? s.s.tallies[most].variant :
+		       (struct herd_variant){ .absent = true };
+	return 0;
+}
+
+/* auth.log.1, where there is an auth.log. */
+static int is_rotated(struct herd_txn *t, const struct herd_herd *h,
+		      uint32_t path, const struct herd_variant *own, bool *ret)
+{
+	struct herd_variant log;
+	uint32_t parent, base;
+	const char *name;
+	size_t len;
+	int err = herd_path_get(t, path, &parent, &name, &len);
+
+	if (err)
+		return err;
+	len = herd_place_rotated(name, len);
+	err = len ? herd_path_find(t, parent, name, len, &base) : -ENOENT;
+	if (!err)
+		err = log_of(t, h, base, &log);
+	*ret = !err && no_wider(own, &log);
+	return err == -ENOENT ? 0 : err;
+}
+
+/* auth.log, begun when auth.log.1 was put aside. */
+static int was_rotated(struct herd_txn *t, const struct herd_herd *h,
+		       uint32_t instance, uint32_t path, bool *ret)
+{
+	static const char *const first[] = { ".1", ".1.gz", ".0" };
+	CLEANUP_BUF struct herd_buf old = HERD_BUF_INIT;
+	struct herd_entry now, before;
+	uint32_t parent, id;
+	const char *name;
+	size_t len;
+	int err = herd_entry_get(t, instance, h->group.reference, path, &now);
+
+	if (!err)
+		err = herd_path_get(t, path, &parent, &name, &len);
+	if (err)
+		return err == -ENOENT ? 0 : err;
+	for (size_t i = 0; i < ARRAY_SIZE(first) && !*ret; i++) {
+		old.len = 0;
+		herd_buf_put(&old, name, len);
+		herd_buf_put(&old, first[i], strlen(first[i]));
+		if (old.failed)
+			return -ENOMEM;
+		err = herd_path_find(t, parent, (char *)old.data, old.len, &id);
+		if (!err)
+			err = herd_entry_get(t, instance, h->group.reference,
+					     id, &before);
+		if (err && err != -ENOENT)
+			return err;
+		/* packing makes a new file, and keeps the time of the old */
+		*ret = !err && S_ISREG(before.mode) && now.btime.sec &&
+		       now.btime.sec + ROTATION_SLACK > before.mtime.sec &&
+		       (now.btime.sec > before.btime.sec ||
+			old.data[old.len - 1] == 'z');
+	}
+	return 0;
+}
+
+static int lower_rotated(struct herd_txn *t, const struct herd_herd *h,
+			 uint32_t instance, const struct herd_variant *own,
+			 struct herd_finding *f)
+{
+	const unsigned fresh = HERD_REASON_CONTENT | HERD_REASON_MODE;
+	unsigned reasons = f->verdict.reasons;
+	struct herd_variant log;
+	bool rotated = false;
+	int err = 0;
+
+	if (reasons == HERD_REASON_ADDED) {
+		err = is_rotated(t, h, f->path, own, &rotated);
+	} else if (reasons && !(reasons & ~fresh)) {
+		err = log_of(t, h, f->path, &log);
+		if (!err && no_wider(own, &log))
+			err = was_rotated(t, h, instance, f->path, &rotated);
+	}
+	if (!err && rotated)
+		lower(f, HERD_REASON_ROTATED);
+	return err;
+}
+
+/* ---- all of it ---- */
+
+/* Data that nobody runs, and that lets nobody in. */
+static bool is_harmless(const struct herd_variant *v)
+{
+	enum herd_sort sort = v->sort ? (enum herd_sort)(v->sort - 1) :
+					HERD_SORT_DATA;
+
+	if (v->absent)
+		return true;
+	if (S_ISREG(v->mode))
+		return !sets_id(v) && v->sort &&
+		       (v->sort == HERD_SORT_NOTHING ||
+			(!herd_sort_is_code(sort) &&
+			 !herd_sort_is_secret(sort) && !(v->mode & 0111)));
+	return S_ISDIR(v->mode);
+}
+
+int herd_judge_lower(struct herd_txn *t, const struct herd_herd *h,
+		     uint32_t instance, const struct herd_variant *own,
+		     struct herd_finding *f)
+{
+	const unsigned expected = HERD_REASON_ADDED | HERD_REASON_ABSENT |
+				  HERD_REASON_CONTENT;
+	CLEANUP_BUF struct herd_buf path = HERD_BUF_INIT;
+	int err = 0;
+
+	if (f->verdict.class == HERD_CLASS_DEVIANT)
+		err = lower_packaged(t, instance, own, f);
+	if (err || f->verdict.class != HERD_CLASS_DEVIANT || !is_harmless(own))
+		return err;
+	err = herd_path_full(t, f->path, &path);
+	if (err)
+		return err;
+	if (herd_place_is_expected((char *)path.data, path.len) &&
+	    !(f->verdict.reasons & ~expected))
+		lower(f, HERD_REASON_EXPECTED);
+	else if (herd_place_is_log((char *)path.data, path.len))
+		err = lower_rotated(t, h, instance, own, f);
+	return err;
+}
