@@ -150,8 +150,8 @@ size_t herd_tally_coarsen(struct herd_tally *tallies, size_t n);
    nothing: names are volatile there. */
 bool herd_names_loose(uint32_t alike, uint32_t members, bool baseline);
 
-/* "content, owner" into buf; "" for none. Returns buf; 128 bytes are enough. */
-#define HERD_REASON_TEXT_MAX 128
+/* "content, owner" into buf; "" for none. Returns buf; HERD_REASON_TEXT_MAX bytes are enough. */
+#define HERD_REASON_TEXT_MAX 192
 const char *herd_reason_text(unsigned reasons, char *buf, size_t size);
 /* The word for one bit, NULL for a bit that has none. */
 const char *herd_reason_name(unsigned bit);
