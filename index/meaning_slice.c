@@ -83,13 +83,19 @@ struct herd_slice herd_slice_word(struct herd_slice *s)
 bool herd_slice_shady(struct herd_slice s)
 {
 	static const char *const words[] = {
-		"/tmp/", "/dev/shm", "/dev/tcp/", "/dev/udp/", "/.", "curl ",
-		"wget ", "base64", "| sh", "|sh", "| bash", "|bash", "bash -i",
-		"bash -c", "sh -i", "nc -", "ncat ", "socat ", "python -c",
-		"python3 -c", "perl -e", "php -r", "ruby -e", "mkfifo ",
-		"nohup ", "chmod +s", "chmod u+s", "chmod 4", "setcap ",
-		"chattr ", "LD_PRELOAD", "insmod ", "openssl s_client",
-		"eval ", "useradd ", "authorized_keys", "xmrig", NULL,
+		"/tmp/",      "/dev/shm",   "/dev/tcp/",
+		"/dev/udp/",  "/.",	    "curl ",
+		"wget ",      "base64",	    "| sh",
+		"|sh",	      "| bash",	    "|bash",
+		"bash -i",    "bash -c",    "sh -i",
+		"nc -",	      "ncat ",	    "socat ",
+		"python -c",  "python3 -c", "perl -e",
+		"php -r",     "ruby -e",    "mkfifo ",
+		"nohup ",     "chmod +s",   "chmod u+s",
+		"chmod 4",    "setcap ",    "chattr ",
+		"LD_PRELOAD", "insmod ",    "openssl s_client",
+		"eval ",      "useradd ",   "authorized_keys",
+		"xmrig",      NULL,
 	};
 
 	return herd_slice_has_any(s, words);
