@@ -10,6 +10,7 @@
 #include "index/verdict.h"
 
 #include "acquire/base/sha256.h"
+#include "index/content.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -266,15 +267,32 @@ struct matter {
 	uint64_t same;		/* of them, with this one's variant */
 };
 
-/* A name that this one alone has where others have theirs. */
+static bool runs_or_lets_in(const struct herd_variant *v)
+{
+	enum herd_sort sort = (enum herd_sort)(v->sort - 1);
+
+	return v->sort && v->sort != HERD_SORT_NOTHING &&
+	       (herd_sort_is_code(sort) || herd_sort_is_secret(sort) ||
+		(S_ISREG(v->mode) && (v->mode & (S_ISUID | S_ISGID))));
+}
+
+/*
+ * A name that this one alone has where others have theirs. Programs and keys
+ * under names of one form are a herd's only when three quarters of it have
+ * them: a third can be as many as were broken into.
+ */
 static bool new_name(const struct matter *m, const struct herd_variant *herd)
 {
-	if (!herd->absent || m->own->absent || m->same)
+	const struct herd_stack *s = m->s;
+
+	if (!herd->absent || m->own->absent || m->same || !s->alike)
 		return false;
-	return m->s->templated ? m->s->alike > 0 :
-	       m->s->place != HERD_PLACE_FIRM &&
-	       herd_names_loose(m->s->alike, m->s->members,
-					       m->baseline != NULL);
+	if (runs_or_lets_in(m->own))
+		return s->templated && s->place != HERD_PLACE_FIRM &&
+		       (uint64_t)s->alike * 4 >= m->others * 3;
+	return s->templated || (s->place != HERD_PLACE_FIRM &&
+				herd_names_loose(s->alike, s->members,
+						 m->baseline != NULL));
 }
 
 /*
@@ -343,7 +361,9 @@ static enum herd_class classify(const struct matter *m, size_t *ret_herd,
 		return HERD_CLASS_SAME;
 	*ret_herd = top;
 	kinds -= kinds > 1 && own_listed ? 2 : 1;
-	if (new_name(m, &s->tallies[top].variant) && kinds < s->alike)
+	bool named = new_name(m, &s->tallies[top].variant);
+
+	if (named && kinds < s->alike)
 		kinds = s->alike;
 	*ret_kinds = kinds;
 	if (shape == SHAPE_LOOSE && firm && !nearly_all_differ(m))
@@ -357,6 +377,8 @@ static enum herd_class classify(const struct matter *m, size_t *ret_herd,
 	/* alone, but so are many: half the herd agreeing is then no herd */
 	if (!firm && shape == SHAPE_COMMON && m->same == 0 && kinds >= 2 &&
 	    kinds * 3 >= m->others)
+		return HERD_CLASS_VOLATILE;
+	if (named && s->templated)
 		return HERD_CLASS_VOLATILE;
 	return HERD_CLASS_DEVIANT;
 }
