@@ -188,9 +188,10 @@ static const char *check_name(const char *p, size_t n, bool *ret_says)
 		}
 		used = one(p + i, n - i, 0, &hit);
 		if (!used)
-			return p[i] == '[' ? "has a [ without its ]" :
-			       "ends in a lone \\, or has a \\x without two "
-			       "hex digits";
+			return p[i] == '[' ?
+				       "has a [ without its ]" :
+				       "ends in a lone \\, or has a \\x without two "
+				       "hex digits";
 		if (p[i] == '\\' && literal(p + i, n - i, &byte) &&
 		    (byte == 0 || byte == '/'))
 			return "has a NUL or a slash in disguise";

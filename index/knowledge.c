@@ -30,7 +30,7 @@ static int read_file(const char *path, struct herd_buf *out,
 					     "the policy: %s", strerror(errno));
 		herd_buf_put(out, block, (size_t)n);
 		if (out->len > HERD_POLICY_BYTES_MAX)
-			break;	/* the parser says so */
+			break; /* the parser says so */
 	}
 	return herd_buf_error(out);
 }

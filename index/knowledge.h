@@ -21,10 +21,10 @@
 
 struct herd_knowledge {
 	struct herd_policy policy;
-	char *policy_source;	/* its file; NULL: there is none */
-	uint8_t policy_digest[32];	/* SHA-256 of that file */
+	char *policy_source;	   /* its file; NULL: there is none */
+	uint8_t policy_digest[32]; /* SHA-256 of that file */
 	struct herd_known known;
-	int64_t now;		/* for days of expiry; seconds since 1970 */
+	int64_t now; /* for days of expiry; seconds since 1970 */
 };
 
 /*
@@ -34,7 +34,7 @@ struct herd_knowledge {
  */
 int herd_knowledge_open(const char *store_dir, const char *policy, int64_t now,
 			struct herd_knowledge **ret, struct herd_diag *diag);
-void herd_knowledge_close(struct herd_knowledge *k);	/* NULL is fine */
+void herd_knowledge_close(struct herd_knowledge *k); /* NULL is fine */
 /* Reads and parses one policy file. digest may be NULL. */
 int herd_policy_read(const char *path, struct herd_policy *ret,
 		     uint8_t digest[32], struct herd_diag *diag);
@@ -46,7 +46,7 @@ struct herd_matter {
 	const struct herd_group *group;
 	uint32_t instance;
 	const struct herd_variant *own;
-	const struct herd_variant *herd;	/* NULL: no such path */
+	const struct herd_variant *herd; /* NULL: no such path */
 };
 
 /*

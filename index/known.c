@@ -20,7 +20,7 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 
-#define REACH 16	/* of the interpolation; then halves */
+#define REACH 16 /* of the interpolation; then halves */
 #define AT_ONCE (1u << 20)
 
 void herd_known_head(uint8_t head[HERD_KNOWN_HEAD], bool bad, uint64_t n,
@@ -65,7 +65,8 @@ static int damaged(const char *path, const char *what, struct herd_diag *diag)
 {
 	return herd_diag_set(diag, -EBADMSG, path, HERD_NO_OFFSET,
 			     "a set of digests that is damaged (%s); remove it "
-			     "and import it again", what);
+			     "and import it again",
+			     what);
 }
 
 static int read_head(const char *path, struct herd_known_set *s,
@@ -105,16 +106,16 @@ static int check(const char *path, const struct herd_known_set *s,
 		return -ENOMEM;
 	herd_sha256_begin(h);
 	for (size_t at = 0; at < len; at += AT_ONCE)
-		herd_sha256_update(h, s->digests + at, len - at < AT_ONCE ?
-				   len - at : AT_ONCE);
+		herd_sha256_update(h, s->digests + at,
+				   len - at < AT_ONCE ? len - at : AT_ONCE);
 	herd_sha256_update(h, s->map, HERD_KNOWN_HEAD);
 	herd_sha256_final(h, digest);
 	herd_sha256_destroy(h);
 	if (memcmp(digest, s->digests + len, sizeof(digest)) != 0)
 		return damaged(path, "its own digest", diag);
 	for (size_t at = HERD_KNOWN_DIGEST; at < len; at += HERD_KNOWN_DIGEST)
-		if (memcmp(s->digests + at - HERD_KNOWN_DIGEST,
-			   s->digests + at, HERD_KNOWN_DIGEST) >= 0)
+		if (memcmp(s->digests + at - HERD_KNOWN_DIGEST, s->digests + at,
+			   HERD_KNOWN_DIGEST) >= 0)
 			return damaged(path, "its order", diag);
 	return 0;
 }
@@ -122,8 +123,8 @@ static int check(const char *path, const struct herd_known_set *s,
 static int open_set(const char *path, struct herd_known_set *s,
 		    struct herd_diag *diag)
 {
-	CLEANUP_FD int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK |
-				 O_NOCTTY);
+	CLEANUP_FD int fd =
+		open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
 	struct stat st;
 	void *map;
 	int err;
@@ -175,7 +176,7 @@ static int add_set(struct herd_known *k, const char *dir, const char *file,
 		k->cap = cap;
 	}
 	err = open_set(path, &s, diag);
-	k->v[k->n++] = s;	/* with its map, also after a failure */
+	k->v[k->n++] = s; /* with its map, also after a failure */
 	return err;
 }
 
@@ -193,7 +194,8 @@ int herd_known_open(const char *store_dir, struct herd_known *ret,
 {
 	struct herd_known k = { 0 };
 	char path[PATH_MAX];
-	int n = snprintf(path, sizeof(path), "%s/" HERD_KNOWN_FOLDER, store_dir);
+	int n = snprintf(path, sizeof(path), "%s/" HERD_KNOWN_FOLDER,
+			 store_dir);
 	int err = 0;
 	DIR *d;
 
@@ -253,9 +255,10 @@ static bool has(const struct herd_known_set *s, const uint8_t digest[32])
 			if (wanted < a || wanted > b)
 				return false;
 			if (b > a)
-				mid = lo + (uint64_t)((unsigned __int128)
-						      (wanted - a) *
-						      (hi - 1 - lo) / (b - a));
+				mid = lo +
+				      (uint64_t)((unsigned __int128)(wanted -
+								     a) *
+						 (hi - 1 - lo) / (b - a));
 		}
 		d = s->digests + 32 * mid;
 		c = memcmp(digest, d, 32);
@@ -295,10 +298,10 @@ int herd_known_remove(const char *store_dir, const char *name,
 		if (unlink(path) == 0)
 			found = true;
 		else if (errno != ENOENT && errno != ENOTDIR)
-			return herd_diag_set(diag, -errno, path,
-					     HERD_NO_OFFSET, "%s",
-					     strerror(errno));
+			return herd_diag_set(diag, -errno, path, HERD_NO_OFFSET,
+					     "%s", strerror(errno));
 	}
-	return found ? 0 : herd_diag_set(diag, -ENOENT, name, HERD_NO_OFFSET,
-					 "there is no set of that name");
+	return found ? 0 :
+		       herd_diag_set(diag, -ENOENT, name, HERD_NO_OFFSET,
+				     "there is no set of that name");
 }

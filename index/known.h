@@ -28,15 +28,15 @@
 struct herd_known_set {
 	char name[HERD_KNOWN_NAME_MAX + 1];
 	bool bad;
-	uint64_t imported;	/* seconds since 1970 */
+	uint64_t imported; /* seconds since 1970 */
 	uint64_t n;
-	const uint8_t *digests;	/* n of 32 bytes, ascending; mapped */
+	const uint8_t *digests; /* n of 32 bytes, ascending; mapped */
 	void *map;
 	size_t map_len;
 };
 
 struct herd_known {
-	struct herd_known_set *v;	/* bad ones first, then by name */
+	struct herd_known_set *v; /* bad ones first, then by name */
 	size_t n, cap;
 };
 
@@ -57,17 +57,17 @@ int herd_known_remove(const char *store_dir, const char *name,
 /* ---- lists that are imported ---- */
 
 enum herd_known_form {
-	HERD_KNOWN_UNTOLD,	/* no line has told yet */
-	HERD_KNOWN_PLAIN,	/* a digest, and perhaps text behind it */
-	HERD_KNOWN_CSV,		/* with a head that names a SHA-256 column */
+	HERD_KNOWN_UNTOLD, /* no line has told yet */
+	HERD_KNOWN_PLAIN,  /* a digest, and perhaps text behind it */
+	HERD_KNOWN_CSV,	   /* with a head that names a SHA-256 column */
 };
 
 /* One list, line by line. Start from { .source = name }. */
 struct herd_known_lines {
-	const char *source;	/* for diag */
+	const char *source; /* for diag */
 	enum herd_known_form form;
 	unsigned column;
-	uint64_t line;		/* the one looked at last, from 1 */
+	uint64_t line; /* the one looked at last, from 1 */
 };
 #define HERD_KNOWN_LINE_MAX 65536
 
@@ -77,10 +77,10 @@ int herd_known_line(struct herd_known_lines *l, const char *line, size_t len,
 
 struct herd_known_import;
 struct herd_known_counts {
-	uint64_t lines;		/* read */
-	uint64_t digests;	/* in the set, each once */
-	uint64_t twice;		/* were there already */
-	uint64_t empty;		/* bad sets: the digest of nothing, left out */
+	uint64_t lines;	  /* read */
+	uint64_t digests; /* in the set, each once */
+	uint64_t twice;	  /* were there already */
+	uint64_t empty;	  /* bad sets: the digest of nothing, left out */
 };
 
 /*

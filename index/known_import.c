@@ -22,9 +22,9 @@
 #include <sys/file.h>
 #include <sys/stat.h>
 
-#define CHUNK (1u << 20)	/* digests */
+#define CHUNK (1u << 20) /* digests */
 #define READ_BYTES (1u << 20)
-#define RUN_BYTES (64u << 10)	/* of each run that is merged, at once */
+#define RUN_BYTES (64u << 10) /* of each run that is merged, at once */
 #define WRITE_BYTES (1u << 20)
 #define RUNS_MAX 8192
 #define DIGEST HERD_KNOWN_DIGEST
@@ -37,16 +37,16 @@ static const uint8_t of_nothing[DIGEST] = {
 
 /* Sorted digests in the spool. */
 struct run {
-	uint64_t at, n;		/* left; in digests from the spool's start */
-	uint8_t *buf;		/* RUN_BYTES */
-	size_t pos, len;	/* in buf, bytes */
+	uint64_t at, n;	 /* left; in digests from the spool's start */
+	uint8_t *buf;	 /* RUN_BYTES */
+	size_t pos, len; /* in buf, bytes */
 };
 
 struct herd_known_import {
 	char dir[PATH_MAX], path[PATH_MAX];
 	bool bad;
 	int lock;
-	int spool;		/* -1: all is in chunk */
+	int spool; /* -1: all is in chunk */
 	uint8_t *chunk;
 	size_t n, cap;
 	uint64_t spooled;
@@ -94,9 +94,10 @@ static int take_lock(struct herd_known_import *i, struct herd_diag *diag)
 		return failed(i, -errno, diag);
 	if (flock(i->lock, LOCK_EX | LOCK_NB) == 0)
 		return 0;
-	return errno != EWOULDBLOCK ? failed(i, -errno, diag) :
-	       herd_diag_set(diag, -EBUSY, i->dir, HERD_NO_OFFSET,
-			     "another import is at work there");
+	return errno != EWOULDBLOCK ?
+		       failed(i, -errno, diag) :
+		       herd_diag_set(diag, -EBUSY, i->dir, HERD_NO_OFFSET,
+				     "another import is at work there");
 }
 
 static int begin(struct herd_known_import *i, const char *store_dir,
@@ -135,7 +136,8 @@ int herd_known_import_begin(const char *store_dir, const char *name, bool bad,
 	if (!herd_known_name_valid(name))
 		return herd_diag_set(diag, -EINVAL, name, HERD_NO_OFFSET,
 				     "no name of a set: 1 to %d letters, "
-				     "digits, . _ -", HERD_KNOWN_NAME_MAX);
+				     "digits, . _ -",
+				     HERD_KNOWN_NAME_MAX);
 	i = calloc(1, sizeof(*i));
 	if (!i)
 		return -ENOMEM;
@@ -270,7 +272,11 @@ static const char *no_list(const char *p, size_t n)
 		       "Give its digests as text: sqlite3 RDS.db 'SELECT "
 		       "DISTINCT sha256 FROM FILE' >FILE";
 	if (n >= 4 && (!memcmp(p, "\x1f\x8b", 2) || !memcmp(p, "PK\3\4", 4) ||
-		       !memcmp(p, "BZh", 3) || !memcmp(p, "\xfd" "7zX", 4) ||
+		       !memcmp(p, "BZh", 3) ||
+		       !memcmp(p,
+			       "\xfd"
+			       "7zX",
+			       4) ||
 		       !memcmp(p, "\x28\xb5\x2f\xfd", 4)))
 		return "is compressed; unpack it first";
 	return NULL;
@@ -299,7 +305,8 @@ static int take_lines(struct herd_known_import *i, struct herd_known_lines *l,
 
 		if (n > HERD_KNOWN_LINE_MAX)
 			return herd_diag_set(diag, -EOVERFLOW, l->source,
-					     HERD_NO_OFFSET, "has a line of "
+					     HERD_NO_OFFSET,
+					     "has a line of "
 					     "more than %d bytes",
 					     HERD_KNOWN_LINE_MAX);
 		if (!end && !last)
@@ -356,11 +363,11 @@ int herd_known_import_file(struct herd_known_import *i, const char *path,
 
 struct merging {
 	struct herd_known_import *i;
-	struct run **heap;	/* the least first */
+	struct run **heap; /* the least first */
 	size_t n;
 	int fd;
 	struct herd_sha256 *hash;
-	uint8_t *out;		/* WRITE_BYTES */
+	uint8_t *out; /* WRITE_BYTES */
 	size_t len;
 	uint8_t last[DIGEST];
 	uint64_t written;
@@ -523,7 +530,7 @@ int herd_known_import_end(struct herd_known_import *i, uint64_t now,
 		sort_chunk(i);
 	if (err)
 		return err;
-	if (i->n_runs)	/* merging needs the memory more */
+	if (i->n_runs) /* merging needs the memory more */
 		free(TAKE_PTR(i->chunk));
 	m.heap = calloc(i->n_runs + 1, sizeof(struct run *));
 	m.out = malloc(WRITE_BYTES);

@@ -10,7 +10,7 @@
 #include "index/known.h"
 
 #define HERD_KNOWN_FOLDER "known"
-#define HERD_KNOWN_MAGIC "herdfs digests\n"	/* and its NUL: 16 bytes */
+#define HERD_KNOWN_MAGIC "herdfs digests\n" /* and its NUL: 16 bytes */
 #define HERD_KNOWN_VERSION 1
 /* magic, be32 version, be32 kind (1 good, 2 bad), be64 count, be64 time, zeros */
 #define HERD_KNOWN_HEAD 64

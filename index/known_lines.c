@@ -49,10 +49,14 @@ static size_t hex_digits(struct text t)
 static const char *instead(size_t digits)
 {
 	switch (digits) {
-	case 32: return "an MD5 digest; only SHA-256 can be compared";
-	case 40: return "a SHA-1 digest; only SHA-256 can be compared";
-	case 128: return "a SHA-512 digest; only SHA-256 can be compared";
-	default: return "no SHA-256 (64 hex digits)";
+	case 32:
+		return "an MD5 digest; only SHA-256 can be compared";
+	case 40:
+		return "a SHA-1 digest; only SHA-256 can be compared";
+	case 128:
+		return "a SHA-512 digest; only SHA-256 can be compared";
+	default:
+		return "no SHA-256 (64 hex digits)";
 	}
 }
 
@@ -76,9 +80,9 @@ static bool cut_field(struct text *rest, struct text *ret)
 	if (rest->n && *rest->s == '"') {
 		size_t i = 1;
 
-		while (i < rest->n && (rest->s[i] != '"' ||
-				       (i + 1 < rest->n &&
-					rest->s[i + 1] == '"')))
+		while (i < rest->n &&
+		       (rest->s[i] != '"' ||
+			(i + 1 < rest->n && rest->s[i + 1] == '"')))
 			i += rest->s[i] == '"' ? 2 : 1;
 		if (i >= rest->n)
 			return false;
@@ -89,12 +93,12 @@ static bool cut_field(struct text *rest, struct text *ret)
 			return false;
 	} else {
 		end = rest->n ? memchr(rest->s, ',', rest->n) : NULL;
-		*ret = (struct text){ rest->s, end ? (size_t)(end - rest->s) :
-						     rest->n };
+		*ret = (struct text){ rest->s,
+				      end ? (size_t)(end - rest->s) : rest->n };
 		rest->s += ret->n;
 		rest->n -= ret->n;
 	}
-	if (rest->n) {		/* the comma; behind a last one is a field */
+	if (rest->n) { /* the comma; behind a last one is a field */
 		rest->s++;
 		rest->n--;
 	} else {
@@ -126,13 +130,14 @@ static int take_head(struct herd_known_lines *l, struct text line,
 		}
 		other |= is(f, "sha-1") || is(f, "sha1") || is(f, "md5");
 	}
-	return wrong(l, diag, other ?
-		     "a table with SHA-1 or MD5 and no column of SHA-256, as "
-		     "NSRLFile.txt of RDS version 2 is: herdfs has SHA-256 "
-		     "digests of what is in the images and nothing to compare "
-		     "others with. RDS version 3 has them" :
-		     "neither a SHA-256 (64 hex digits) nor the head of a "
-		     "table with a column SHA-256");
+	return wrong(
+		l, diag,
+		other ? "a table with SHA-1 or MD5 and no column of SHA-256, as "
+			"NSRLFile.txt of RDS version 2 is: herdfs has SHA-256 "
+			"digests of what is in the images and nothing to compare "
+			"others with. RDS version 3 has them" :
+			"neither a SHA-256 (64 hex digits) nor the head of a "
+			"table with a column SHA-256");
 }
 
 static int take_row(const struct herd_known_lines *l, struct text line,
@@ -142,9 +147,11 @@ static int take_row(const struct herd_known_lines *l, struct text line,
 
 	for (unsigned column = 0; column <= l->column; column++) {
 		if (!line.s)
-			return wrong(l, diag, "fewer columns than the head has");
+			return wrong(l, diag,
+				     "fewer columns than the head has");
 		if (!cut_field(&line, &f))
-			return wrong(l, diag, "a quote that does not end on "
+			return wrong(l, diag,
+				     "a quote that does not end on "
 				     "the line");
 	}
 	if (!f.n)

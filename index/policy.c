@@ -36,7 +36,7 @@ struct parsing {
 	const char *source;
 	unsigned line;
 	struct herd_policy p;
-	bool given[KEY_MAX];	/* of the rule at work, the last of p */
+	bool given[KEY_MAX]; /* of the rule at work, the last of p */
 	struct herd_diag *diag;
 };
 
@@ -63,9 +63,8 @@ void herd_policy_deinit(struct herd_policy *p)
 	*p = (struct herd_policy){ 0 };
 }
 
-__attribute__((format(printf, 4, 5)))
-static int wrong(const struct parsing *ps, unsigned line, int err,
-		 const char *fmt, ...)
+__attribute__((format(printf, 4, 5))) static int
+wrong(const struct parsing *ps, unsigned line, int err, const char *fmt, ...)
 {
 	char where[256], what[512];
 	va_list ap;
@@ -133,7 +132,7 @@ static int take_name(const struct parsing *ps, struct word w, char **ret)
 	const char *why = herd_glob_check_name(w.s, w.n);
 
 	return why ? WRONG(ps, "the name \"%.*s\" %s", SHOWN(w), why) :
-	       copy(w, ret);
+		     copy(w, ret);
 }
 
 static unsigned reason_bit(struct word w)
@@ -233,8 +232,10 @@ static int take_value(struct parsing *ps, enum key key, struct word w)
 		return take_bits(ps, w, reason_bit, "kind of change",
 				 &r->reasons);
 	case KEY_ALLOW:
-		return take_bits(ps, w, allow_bit, "thing to allow (setid, "
-				 "executable, credential)", &r->allow);
+		return take_bits(ps, w, allow_bit,
+				 "thing to allow (setid, "
+				 "executable, credential)",
+				 &r->allow);
 	case KEY_REASON:
 		return copy(w, &r->reason);
 	case KEY_OWNER:
@@ -254,8 +255,7 @@ static int finish_rule(const struct parsing *ps)
 	for (size_t i = 0; ps->p.n && i < ARRAY_SIZE(needed); i++)
 		if (!ps->given[needed[i]])
 			return wrong(ps, ps->p.v[ps->p.n - 1].line, -EINVAL,
-				     "this rule has no %s",
-				     keys[needed[i]]);
+				     "this rule has no %s", keys[needed[i]]);
 	return 0;
 }
 
@@ -269,14 +269,15 @@ static int begin_rule(struct parsing *ps, struct word pattern)
 		return err;
 	why = herd_glob_check(pattern.s, pattern.n);
 	if (why)
-		return WRONG(ps, "the pattern \"%.*s\" %s", SHOWN(pattern), why);
+		return WRONG(ps, "the pattern \"%.*s\" %s", SHOWN(pattern),
+			     why);
 	if (p->n == HERD_POLICY_RULES_MAX)
 		return wrong(ps, ps->line, -EOVERFLOW, "more than %d rules",
 			     HERD_POLICY_RULES_MAX);
 	if (p->n == p->cap) {
 		size_t cap = p->cap ? 2 * p->cap : 16;
-		struct herd_policy_rule *v = reallocarray(p->v, cap,
-							  sizeof(*v));
+		struct herd_policy_rule *v =
+			reallocarray(p->v, cap, sizeof(*v));
 
 		if (!v)
 			return -ENOMEM;
@@ -295,17 +296,18 @@ static int take_line(struct parsing *ps, struct word line)
 
 	if (line.n > 8 && memcmp(line.s, "suppress", 8) == 0 &&
 	    blank(line.s[8]))
-		return begin_rule(ps, trimmed((struct word){ line.s + 8,
-							     line.n - 8 }));
+		return begin_rule(
+			ps, trimmed((struct word){ line.s + 8, line.n - 8 }));
 	key = trimmed(cut(&rest, '='));
 	if (key.n == line.n)
 		return WRONG(ps, "neither \"suppress /PATTERN\" nor "
-			     "\"key = value\"");
+				 "\"key = value\"");
 	rest = trimmed(rest);
 	while (k < KEY_MAX && !is(key, keys[k]))
 		k++;
 	if (k == KEY_MAX)
-		return WRONG(ps, "there is no \"%.*s\"; a rule has group, "
+		return WRONG(ps,
+			     "there is no \"%.*s\"; a rule has group, "
 			     "instance, changes, reason, owner, expires, allow",
 			     SHOWN(key));
 	if (!ps->p.n)
@@ -325,15 +327,17 @@ static int check_text(const struct parsing *ps, struct word line)
 	const uint8_t *p = (const uint8_t *)line.s;
 
 	if (line.n > HERD_POLICY_VALUE_MAX + 64)
-		return wrong(ps, ps->line, -EOVERFLOW,
-			     "longer than %d bytes", HERD_POLICY_VALUE_MAX);
+		return wrong(ps, ps->line, -EOVERFLOW, "longer than %d bytes",
+			     HERD_POLICY_VALUE_MAX);
 	for (size_t at = 0; at < line.n;) {
 		uint32_t c = 0;
 		size_t n = herd_utf8(p + at, line.n - at, &c);
 
 		if (!n || (c < 0x20 && c != '\t') || (c >= 0x7f && c < 0xa0))
-			return WRONG(ps, "a byte that is no text in UTF-8; "
-				     "in a pattern write it as \\x%02x", p[at]);
+			return WRONG(ps,
+				     "a byte that is no text in UTF-8; "
+				     "in a pattern write it as \\x%02x",
+				     p[at]);
 		at += n;
 	}
 	return 0;

@@ -23,7 +23,7 @@
 
 #define HERD_POLICY_BYTES_MAX (1u << 20)
 #define HERD_POLICY_RULES_MAX 4096
-#define HERD_POLICY_VALUE_MAX 1024	/* of a pattern or a value */
+#define HERD_POLICY_VALUE_MAX 1024 /* of a pattern or a value */
 #define HERD_POLICY_NEVER INT64_MAX
 
 /* What a rule has to name before it applies to such a path: bits. */
@@ -36,20 +36,21 @@ enum herd_policy_allow {
 struct herd_policy_rule {
 	unsigned line;		/* in the file, where it begins */
 	char *pattern;		/* over paths; see index/glob.h */
-	char *group, *instance;	/* patterns over names; NULL: any */
+	char *group, *instance; /* patterns over names; NULL: any */
 	unsigned reasons;	/* enum herd_reason: applies when a finding has
 				   no others; 0: whatever they are */
 	unsigned allow;		/* enum herd_policy_allow */
-	char *reason, *owner;	/* never empty; UTF-8 without control characters */
-	int64_t expires;	/* from this second on it does not apply;
+	char *reason,
+		*owner;	 /* never empty; UTF-8 without control characters */
+	int64_t expires; /* from this second on it does not apply;
 				   HERD_POLICY_NEVER */
-	char until[16];		/* the last day, as written; "never" */
+	char until[16];	 /* the last day, as written; "never" */
 };
 
 struct herd_policy {
-	struct herd_policy_rule *v;	/* in the file's order */
+	struct herd_policy_rule *v; /* in the file's order */
 	size_t n, cap;
-	bool by_instance;	/* some rule asks for the instance's name */
+	bool by_instance; /* some rule asks for the instance's name */
 };
 
 void herd_policy_deinit(struct herd_policy *p);
@@ -63,15 +64,15 @@ int herd_policy_parse(const char *source, const char *text, size_t len,
 
 /* One finding. */
 struct herd_policy_question {
-	const char *path;	/* without leading '/' */
+	const char *path; /* without leading '/' */
 	size_t path_len;
 	const char *group, *instance;
-	uint32_t mode;		/* of the instance's version, 0: it has none */
-	uint32_t herd_mode;	/* of the herd's, 0: it has none */
-	unsigned reasons;	/* enum herd_reason, against the herd */
-	bool executable_content;	/* known to be a program or script */
-	bool credential;	/* known to be one, whatever its name */
-	int64_t now;		/* seconds since 1970 */
+	uint32_t mode;		 /* of the instance's version, 0: it has none */
+	uint32_t herd_mode;	 /* of the herd's, 0: it has none */
+	unsigned reasons;	 /* enum herd_reason, against the herd */
+	bool executable_content; /* known to be a program or script */
+	bool credential;	 /* known to be one, whatever its name */
+	int64_t now;		 /* seconds since 1970 */
 };
 
 /* The first rule that applies; NULL: none. */

@@ -53,9 +53,13 @@ int herd_report_readme(struct herd_txn *t, const struct herd_group *g,
  */
 struct herd_report_paths {
 	uint64_t of[HERD_CLASS_MAX], unreadable, total;
+	uint64_t same_bad;	/* of the same: their content is known to be bad */
 };
-int herd_report_count(const struct herd_report *r,
-		      struct herd_report_paths *ret);
+/* May be NULL. Told of each of same_bad, by path id. */
+typedef int herd_report_bad_fn(void *arg, uint32_t path,
+			       const struct herd_known_set *set);
+int herd_report_count(const struct herd_report *r, herd_report_bad_fn *bad,
+		      void *bad_arg, struct herd_report_paths *ret);
 
 /* A finding with its name, ready to be put in order and shown. */
 struct herd_report_line {

@@ -5,6 +5,9 @@
  * content could not be read is otherwise, it is counted as unreadable: nobody
  * can say that it is the same. So is one whose record is broken.
  *
+ * What the whole herd has is no finding, be it known to be bad: it is told of
+ * here, where every path is looked at anyway.
+ *
  * Records of the instance and of the reference are gone through in order of
  * path id, and with them the findings.
  *
@@ -12,13 +15,22 @@
  */
 #include "index/report.h"
 
+#include "index/knowledge.h"
+
 #include <string.h>
+#include <sys/stat.h>
 
 enum state { STATE_ABSENT, STATE_FINE, STATE_UNREADABLE };
 
+/* What a record says. */
+struct seen {
+	enum state state;
+	const struct herd_known_set *bad; /* that has its content */
+};
+
 struct own {
 	uint32_t path;
-	enum state state;
+	struct seen seen;
 };
 
 struct counting {
@@ -27,17 +39,29 @@ struct counting {
 	size_t n_own, cap_own;
 	size_t next_own, next_finding;
 	struct herd_report_paths *counts;
+	herd_report_bad_fn *bad; /* may be NULL */
+	void *bad_arg;
+	int err; /* of it */
 };
 
-static enum state state_of(const void *encoded, size_t len)
+static struct seen see(const struct counting *c, const void *encoded,
+		       size_t len)
 {
+	const struct herd_knowledge *k = herd_herd_knowledge(c->r->herd);
+	struct seen s = { .state = STATE_FINE };
 	struct herd_entry e;
 
 	if (herd_entry_decode(encoded, len, &e))
-		return STATE_UNREADABLE;
-	return e.absent ? STATE_ABSENT :
-	       e.digest_kind == HERD_DIGEST_UNREADABLE ? STATE_UNREADABLE :
-							 STATE_FINE;
+		s.state = STATE_UNREADABLE;
+	else if (e.absent)
+		s.state = STATE_ABSENT;
+	else if (e.digest_kind == HERD_DIGEST_UNREADABLE)
+		s.state = STATE_UNREADABLE;
+	else if (k && S_ISREG(e.mode) && e.digest_kind == HERD_DIGEST_SHA256)
+		s.bad = herd_known_find(&k->known, e.digest);
+	if (s.bad && !s.bad->bad)
+		s.bad = NULL;
+	return s;
 }
 
 static int add_own(void *arg, uint32_t path, const void *encoded, size_t len)
@@ -53,7 +77,7 @@ static int add_own(void *arg, uint32_t path, const void *encoded, size_t len)
 		c->own = v;
 		c->cap_own = cap;
 	}
-	c->own[c->n_own++] = (struct own){ path, state_of(encoded, len) };
+	c->own[c->n_own++] = (struct own){ path, see(c, encoded, len) };
 	return 0;
 }
 
@@ -63,11 +87,23 @@ static void count_lacking(struct counting *c, uint64_t below)
 	const struct herd_report *r = c->r;
 
 	for (; c->next_finding < r->n_findings &&
-	       r->findings[c->next_finding].path < below; c->next_finding++)
+	       r->findings[c->next_finding].path < below;
+	     c->next_finding++)
 		c->counts->of[r->findings[c->next_finding].verdict.class]++;
 }
 
-static void count_path(struct counting *c, uint32_t path, enum state state)
+static void count_same(struct counting *c, uint32_t path,
+		       const struct herd_known_set *bad)
+{
+	c->counts->of[HERD_CLASS_SAME]++;
+	if (!bad)
+		return;
+	c->counts->same_bad++;
+	if (c->bad && !c->err)
+		c->err = c->bad(c->bad_arg, path, bad);
+}
+
+static void count_path(struct counting *c, uint32_t path, struct seen seen)
 {
 	const struct herd_report *r = c->r;
 	const struct herd_finding *f = NULL;
@@ -76,12 +112,12 @@ static void count_path(struct counting *c, uint32_t path, enum state state)
 	if (c->next_finding < r->n_findings &&
 	    r->findings[c->next_finding].path == path)
 		f = &r->findings[c->next_finding++];
-	if (state == STATE_UNREADABLE)
+	if (seen.state == STATE_UNREADABLE)
 		c->counts->unreadable++;
 	else if (f)
 		c->counts->of[f->verdict.class]++;
-	else if (state == STATE_FINE)
-		c->counts->of[HERD_CLASS_SAME]++;
+	else if (seen.state == STATE_FINE)
+		count_same(c, path, seen.bad);
 }
 
 static void count_own(struct counting *c, uint64_t below)
@@ -89,7 +125,7 @@ static void count_own(struct counting *c, uint64_t below)
 	for (; c->next_own < c->n_own && c->own[c->next_own].path < below;
 	     c->next_own++)
 		count_path(c, c->own[c->next_own].path,
-			   c->own[c->next_own].state);
+			   c->own[c->next_own].seen);
 }
 
 static int count_reference(void *arg, uint32_t path, const void *encoded,
@@ -101,17 +137,19 @@ static int count_reference(void *arg, uint32_t path, const void *encoded,
 	if (c->next_own < c->n_own && c->own[c->next_own].path == path)
 		count_own(c, (uint64_t)path + 1);
 	else
-		count_path(c, path, state_of(encoded, len));
-	return 0;
+		count_path(c, path, see(c, encoded, len));
+	return c->err;
 }
 
-int herd_report_count(const struct herd_report *r,
-		      struct herd_report_paths *ret)
+int herd_report_count(const struct herd_report *r, herd_report_bad_fn *bad,
+		      void *bad_arg, struct herd_report_paths *ret)
 {
 	const uint32_t reference = herd_herd_group(r->herd)->reference;
 	const uint64_t end = (uint64_t)UINT32_MAX + 1;
 	struct herd_report_paths counts = { 0 };
-	struct counting c = { .r = r, .counts = &counts };
+	struct counting c = {
+		.r = r, .counts = &counts, .bad = bad, .bad_arg = bad_arg
+	};
 	int err = herd_entry_each(r->txn, r->instance->id, add_own, &c);
 
 	if (!err && reference != r->instance->id)
@@ -119,6 +157,7 @@ int herd_report_count(const struct herd_report *r,
 	count_own(&c, end);
 	count_lacking(&c, end);
 	free(c.own);
+	err = err ? err : c.err;
 	if (err)
 		return err;
 	counts.total = counts.unreadable;

@@ -286,12 +286,39 @@ static void json_counts(struct herd_json *j, const struct herd_report *r)
 	herd_json_end(j);
 }
 
+struct json_bad {
+	struct herd_json *j;
+	struct herd_txn *txn;
+};
+
+static int json_bad(void *arg, uint32_t path, const struct herd_known_set *set)
+{
+	const struct json_bad *b = arg;
+	CLEANUP_BUF struct herd_buf name = HERD_BUF_INIT;
+	int err = herd_path_full(b->txn, path, &name);
+
+	if (!err)
+		err = herd_buf_error(&name);
+	if (err)
+		return err;
+	herd_json_object(b->j, NULL);
+	herd_json_bytes(b->j, "path", name.len ? (char *)name.data : "",
+			name.len);
+	herd_json_string(b->j, "set", set->name);
+	herd_json_end(b->j);
+	return 0;
+}
+
 /* Each path once; see report_count.c. */
 static int json_paths(struct herd_json *j, const struct herd_report *r)
 {
+	struct json_bad b = { j, r->txn };
 	struct herd_report_paths p;
-	int err = herd_report_count(r, &p);
+	int err;
 
+	herd_json_array(j, "same_known_bad");
+	err = herd_report_count(r, json_bad, &b, &p);
+	herd_json_end(j);
 	if (err)
 		return err;
 	herd_json_object(j, "paths");

@@ -83,6 +83,25 @@ static void write_knowledge(const struct writing *w)
 				k->known.v[i].name, k->known.v[i].n);
 }
 
+struct writing_bad {
+	struct herd_txn *txn;
+	struct herd_buf *out;
+};
+
+static int write_bad(void *arg, uint32_t path, const struct herd_known_set *set)
+{
+	const struct writing_bad *b = arg;
+	CLEANUP_BUF struct herd_buf name = HERD_BUF_INIT;
+	int err = herd_path_full(b->txn, path, &name);
+
+	if (err)
+		return err;
+	herd_buf_u8(b->out, '/');
+	herd_report_escape(b->out, name.data, name.len);
+	herd_buf_printf(b->out, "  known: bad (%s)\n", set->name);
+	return herd_buf_error(name.failed ? &name : b->out);
+}
+
 static int write_paths(const struct writing *w)
 {
 	static const char *const what[HERD_CLASS_MAX] = {
@@ -92,11 +111,17 @@ static int write_paths(const struct writing *w)
 		[HERD_CLASS_DRIFT] = "as the herd has it, not the baseline",
 		[HERD_CLASS_SUPPRESSED] = "deviant, but for the policy",
 	};
+	CLEANUP_BUF struct herd_buf bad = HERD_BUF_INIT;
+	struct writing_bad b = { w->r->txn, &bad };
 	struct herd_report_paths p;
-	int err = herd_report_count(w->r, &p);
+	int err = herd_report_count(w->r, write_bad, &b, &p);
 
 	if (err)
 		return err;
+	if (bad.len) {
+		heading(w->out, "Known to be bad, and as the herd has it");
+		herd_buf_put(w->out, bad.data, bad.len);
+	}
 	heading(w->out, "Paths, each counted once");
 	for (int c = 0; c < HERD_CLASS_MAX; c++)
 		herd_buf_printf(w->out, "%-10s  %12" PRIu64 "  %s\n",

@@ -24,6 +24,7 @@ static const struct fx_file healthy[] = {
 	FILE_("etc/shadow", "root"), FILE_("etc/gone", "x"),
 	FILE_("etc/lost", "y"), DIR_("srv"), FILE_("srv/data", "1"),
 	BROKEN_("srv/everywhere"), FILE_("srv/broken", "fine elsewhere"),
+	FILE_("srv/rooted", "rooted"),
 	{ .path = "srv/run", .mode = S_IFREG | 0755, .content = "run",
 	  .mtime = 1600000000 },
 };
@@ -33,7 +34,7 @@ static const struct fx_file odd[] = {
 	FILE_("etc/motd", "hi"), FILE_("etc/issue", "new"),
 	FILE_("etc/shadow", "root and evil"), DIR_("srv"),
 	FILE_("srv/data", "2"), BROKEN_("srv/everywhere"),
-	BROKEN_("srv/broken"),
+	BROKEN_("srv/broken"), FILE_("srv/rooted", "rooted"),
 	{ .path = "srv/run", .mode = S_IFREG | 0755, .content = "good",
 	  .mtime = 1600000000 },
 	DIR_("srv/new"), FILE_("srv/new/a", "a"), FILE_("srv/new/b", "b"),
@@ -110,6 +111,7 @@ static int set_up(void **state)
 	snprintf(text, sizeof(text), "%s/policy", w->fx.dir);
 	write_file(text, rules);
 	import(w, "worms", true, "worm");
+	import(w, "rootkit", true, "rooted");
 	import(w, "os", false, "good");
 	assert_int_equal(herd_knowledge_open(w->fx.dir, NULL, NOW, &w->k,
 					     NULL), 0);
@@ -234,6 +236,8 @@ static void count_slowly(struct world *w, uint32_t id,
 			ret->unreadable++;
 		else
 			ret->of[f.verdict.class]++;
+		if (f.verdict.class == HERD_CLASS_SAME && f.known)
+			ret->same_bad += f.known->bad;
 	}
 }
 
@@ -249,7 +253,7 @@ static void count_one(struct world *w, uint32_t id,
 	assert_int_equal(herd_judge_instance(w->t, w->herd, id, &findings,
 					     &r.n_findings, NULL), 0);
 	r.findings = findings;
-	assert_int_equal(herd_report_count(&r, ret), 0);
+	assert_int_equal(herd_report_count(&r, NULL, NULL, ret), 0);
 	free(findings);
 	herd_instance_deinit(&instance);
 }
@@ -270,10 +274,11 @@ static void test_counts(void **state)
 			sum += fast.of[c];
 		assert_int_equal(sum, fast.total);
 	}
-	/* the last: 17 paths it has and two that it lacks */
-	assert_int_equal(fast.total, 19);
+	/* the last: 18 paths it has and two that it lacks */
+	assert_int_equal(fast.total, 20);
+	assert_int_equal(fast.same_bad, 1);	/* everybody's */
 	assert_int_equal(fast.unreadable, 2);	/* one of them suppressed */
-	assert_int_equal(fast.of[HERD_CLASS_SAME], 3);
+	assert_int_equal(fast.of[HERD_CLASS_SAME], 4);
 	assert_int_equal(fast.of[HERD_CLASS_DRIFT], 1);
 	assert_int_equal(fast.of[HERD_CLASS_DEVIANT], 5);
 	assert_int_equal(fast.of[HERD_CLASS_SUPPRESSED], 8);
@@ -307,10 +312,14 @@ static void test_reports(void **state)
 	r.findings = findings;
 	assert_int_equal(herd_report_text(&r, &out, NULL), 0);
 	herd_buf_u8(&out, 0);
-	for (i = 0; i < 8; i++) {
+	for (i = 0; i < 9; i++) {
 		static const char *const lines[] = {
 			"/policy, 3 rules, 1 expired\n            sha256 ",
-			"\nKnown       bad: worms, 1 digests\n",
+			"\nKnown       bad: rootkit, 1 digests\n"
+			"            bad: worms, 1 digests\n",
+			"\nKnown to be bad, and as the herd has it\n"
+			"---------------------------------------\n"
+			"/srv/rooted  known: bad (rootkit)\n\n",
 			"\n 100      1/6      5/6  -", "known: bad (worms)\n",
 			"\nSuppressed\n----------\n9 paths: ",
 			"\nline 1, for 6 paths: /srv/**\n  work; owner ops; "
@@ -336,7 +345,10 @@ static void test_reports(void **state)
 	}
 	paths = json_object_get(j, "paths");
 	assert_int_equal(json_integer_value(json_object_get(paths, "total")),
-			 19);
+			 20);
+	one = json_array_get(json_object_get(j, "same_known_bad"), 0);
+	assert_string_equal(json_string_value(json_object_get(one, "path")),
+			    "srv/rooted");
 	assert_int_equal(json_integer_value(json_object_get(
 		json_object_get(j, "counts"), "suppressed")), suppressed);
 	json_decref(j);
@@ -365,7 +377,7 @@ static void test_open(void **state)
 	assert_int_equal(herd_knowledge_open(w->fx.dir, "/dev/null", NOW, &k,
 					     NULL), 0);
 	assert_int_equal(k->policy.n, 0);
-	assert_int_equal(k->known.n, 2);
+	assert_int_equal(k->known.n, 3);
 	herd_knowledge_close(k);
 	snprintf(path, sizeof(path), "%s/wrong", w->fx.dir);
 	write_file(path, "suppress /a\n");
