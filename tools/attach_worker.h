@@ -24,6 +24,8 @@ struct herd_job {
 	const char *format, *backing_dir;	/* may be NULL */
 	const char *store_dir;
 	unsigned threads;
+	uint64_t memory;	/* bytes that the worker may allocate, but for
+				   its threads' stacks */
 	uint64_t now;
 };
 
