@@ -4,8 +4,8 @@
  * reading both.
  *
  * Threads: herd_source_diff starts its own and joins them before it returns.
- * They share the list of pieces, which does not change, and take the next one
- * by an atomic counter; each collects what it finds by itself.
+ * They share the list of ranges, which does not change, and take the next part
+ * of it under a lock; each collects what it finds by itself.
  */
 #include "acquire/source_impl.h"
 
@@ -24,8 +24,10 @@
 
 struct compare {
 	struct herd_source *a, *b;
-	const struct herd_extents *pieces;	/* none longer than CHUNK */
-	atomic_size_t next;
+	const struct herd_extents *ranges;
+	pthread_mutex_t lock;		/* next, taken */
+	size_t next;			/* in ranges */
+	uint64_t taken;			/* bytes of that one */
 	atomic_bool stop;
 };
 
@@ -75,38 +77,13 @@ static int intersect(const struct herd_extents *a, const struct herd_extents *b,
 	return err;
 }
 
-/* Cuts [start, start+len) into pieces that end where blocks do. */
-static int cut(uint64_t start, uint64_t len, struct herd_extents *ret)
-{
-	while (len) {
-		uint64_t room = CHUNK - start % CHUNK;
-		uint64_t part = len < room ? len : room;
-
-		/* not herd_extents_add, which would merge them again */
-		if (ret->n == ret->cap) {
-			size_t cap = ret->cap ? ret->cap * 2 : 64;
-			struct herd_extent *v = reallocarray(ret->v, cap,
-							     sizeof(*v));
-			if (!v)
-				return -ENOMEM;
-			ret->v = v;
-			ret->cap = cap;
-		}
-		ret->v[ret->n++] = (struct herd_extent){ start, part };
-		start += part;
-		len -= part;
-	}
-	return 0;
-}
-
-/* The pieces of `within` in which at least one of the two holds data. */
-static int find_pieces(struct herd_source *a, struct herd_source *b,
+/* The parts of `within` in which at least one of the two holds data. */
+static int find_ranges(struct herd_source *a, struct herd_source *b,
 		       const struct herd_extents *within,
 		       struct herd_extents *ret, struct herd_diag *diag)
 {
 	CLEANUP_EXTENTS struct herd_extents data = { 0 };
 	CLEANUP_EXTENTS struct herd_extents data_b = { 0 };
-	CLEANUP_EXTENTS struct herd_extents todo = { 0 };
 	int err = all_data(a, &data, diag) ?: all_data(b, &data_b, diag);
 
 	for (size_t i = 0; !err && i < data_b.n; i++)
@@ -115,10 +92,7 @@ static int find_pieces(struct herd_source *a, struct herd_source *b,
 	if (err)
 		return err;
 	herd_extents_normalise(&data);
-	err = intersect(&data, within, &todo);
-	for (size_t i = 0; !err && i < todo.n; i++)
-		err = cut(todo.v[i].start, todo.v[i].len, ret);
-	return err;
+	return intersect(&data, within, ret);
 }
 
 /* ---- reading and comparing ---- */
@@ -173,20 +147,41 @@ static int compare_piece(struct worker *w, uint64_t start, size_t len)
 	return err;
 }
 
+/* The next part to compare, which ends where a chunk does; false: none left.
+   Not cut beforehand: of a large disk the parts alone would fill the memory. */
+static bool take_part(struct compare *job, uint64_t *ret_start, size_t *ret_len)
+{
+	SCOPED_LOCK(&job->lock);
+
+	if (job->next == job->ranges->n)
+		return false;
+
+	const struct herd_extent *e = &job->ranges->v[job->next];
+	uint64_t left = e->len - job->taken, start = e->start + job->taken;
+	uint64_t room = CHUNK - start % CHUNK;
+
+	*ret_start = start;
+	*ret_len = (size_t)(left < room ? left : room);
+	job->taken += *ret_len;
+	if (job->taken == e->len) {
+		job->next++;
+		job->taken = 0;
+	}
+	return true;
+}
+
 static void *worker_main(void *arg)
 {
 	struct worker *w = arg;
 	struct compare *job = w->job;
 
+	uint64_t start;
+	size_t len;
+
 	while (!w->err && !atomic_load_explicit(&job->stop,
-						memory_order_relaxed)) {
-		size_t i = atomic_fetch_add_explicit(&job->next, 1,
-						     memory_order_relaxed);
-		if (i >= job->pieces->n)
-			break;
-		w->err = compare_piece(w, job->pieces->v[i].start,
-				       (size_t)job->pieces->v[i].len);
-	}
+						memory_order_relaxed) &&
+	       take_part(job, &start, &len))
+		w->err = compare_piece(w, start, len);
 	if (w->err)
 		atomic_store(&job->stop, true);
 	return NULL;
@@ -214,12 +209,13 @@ static void run_workers(struct compare *job, struct worker *workers, unsigned n)
 			pthread_join(workers[i].thread, NULL);
 }
 
-static int compare_pieces(struct herd_source *a, struct herd_source *b,
-			  const struct herd_extents *pieces, unsigned threads,
+static int compare_ranges(struct herd_source *a, struct herd_source *b,
+			  const struct herd_extents *ranges, unsigned threads,
 			  struct herd_extents *ret, uint64_t *compared,
 			  struct herd_diag *diag)
 {
-	struct compare job = { .a = a, .b = b, .pieces = pieces };
+	struct compare job = { .a = a, .b = b, .ranges = ranges,
+			       .lock = PTHREAD_MUTEX_INITIALIZER };
 	unsigned n = threads < 1 ? 1 : threads > THREADS_MAX ? THREADS_MAX :
 							       threads;
 	CLEANUP_FREE struct worker *workers = calloc(n, sizeof(*workers));
@@ -255,13 +251,13 @@ static int diff_by_content(struct herd_source *a, struct herd_source *b,
 	uint64_t longer = a->size < b->size ? b->size : a->size;
 	CLEANUP_EXTENTS struct herd_extents common = { 0 };
 	CLEANUP_EXTENTS struct herd_extents tail = { 0 };
-	CLEANUP_EXTENTS struct herd_extents pieces = { 0 };
+	CLEANUP_EXTENTS struct herd_extents ranges = { 0 };
 	int err = herd_extents_window(within, 0, shorter, &common) ?:
 		  herd_extents_window(within, shorter, longer - shorter, &tail) ?:
-		  find_pieces(a, b, &common, &pieces, diag);
+		  find_ranges(a, b, &common, &ranges, diag);
 
 	if (!err)
-		err = compare_pieces(a, b, &pieces, threads, ret, compared,
+		err = compare_ranges(a, b, &ranges, threads, ret, compared,
 				     diag);
 	for (size_t i = 0; !err && i < tail.n; i++)
 		err = herd_extents_add(ret, shorter + tail.v[i].start,

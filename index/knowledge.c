@@ -2,6 +2,8 @@
 /* Threads: as index/knowledge.h says. */
 #include "index/knowledge.h"
 
+#include "index/content.h"
+
 #include "acquire/base/sha256.h"
 
 #include <fcntl.h>
@@ -158,6 +160,8 @@ static int apply_policy(const struct herd_knowledge *k,
 		.mode = m->own->absent ? 0 : m->own->mode,
 		.herd_mode = !m->herd || m->herd->absent ? 0 : m->herd->mode,
 		.reasons = f->verdict.reasons,
+		.executable_content = m->own->sort &&
+			herd_sort_is_code((enum herd_sort)(m->own->sort - 1)),
 		.now = k->now,
 	};
 	int err = herd_path_full(m->txn, f->path, &path);

@@ -15,6 +15,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 /* Disks of one instance: what they are, who serves them, the open ones. */
@@ -195,6 +196,54 @@ static int lock_in(struct worker *w)
 			    &w->shared->diag);
 }
 
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define SANITIZED	/* these take terabytes of addresses */
+#endif
+#endif
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define SANITIZED
+#endif
+
+/*
+ * An allocation that a damaged image talks a library into fails, instead of
+ * taking the machine's memory. RLIMIT_DATA counts what is private and written
+ * to: neither the images nor the store, which are mapped shared. Not for the
+ * helpers, which run by now.
+ */
+static int limit_memory(const struct herd_job *job)
+{
+#ifdef SANITIZED
+	(void)job;
+	return 0;
+#else
+	const uint64_t for_a_thread = 16u << 20; /* its stack, and its heap */
+	long cores = sysconf(_SC_NPROCESSORS_ONLN);
+	uint64_t threads = job->threads ? job->threads :
+			   cores > 0 ? (uint64_t)cores : 1;
+	rlim_t most = job->memory + threads * for_a_thread;
+	struct rlimit now;
+
+	if (getrlimit(RLIMIT_DATA, &now))
+		return -errno;
+	if (now.rlim_max <= most)	/* the user's own limit is lower */
+		most = now.rlim_cur < now.rlim_max ? now.rlim_cur : now.rlim_max;
+	now = (struct rlimit){ .rlim_cur = most, .rlim_max = most };
+	return setrlimit(RLIMIT_DATA, &now) ? -errno : 0;
+#endif
+}
+
+/* By which the watch knows how long comparing may take: what a header claims
+   is not believed beyond what compressed files of that size could hold. */
+static uint64_t bytes_to_compare(const struct herd_image *img)
+{
+	uint64_t bytes = 0;
+
+	for (size_t i = 0; i < img->n_files; i++)
+		bytes += img->files[i].size / 64;
+	return img->size / 1024 < bytes ? img->size : bytes * 1024;
+}
+
 static int open_disks(struct worker *w, struct disks *d,
 		      struct herd_diag *diag)
 {
@@ -206,7 +255,8 @@ static int open_disks(struct worker *w, struct disks *d,
 		err = herd_image_open(&d->images[i],
 				      helped ? &d->helpers[i] : NULL,
 				      &d->sources[i], diag);
-		atomic_fetch_add(&w->shared->disk_bytes, d->images[i].size);
+		atomic_fetch_add(&w->shared->disk_bytes,
+				 bytes_to_compare(&d->images[i]));
 		touch(w);
 	}
 	return err;
@@ -294,8 +344,10 @@ static int work(struct worker *w)
 		err = open_store(w);
 	if (!err) {
 		prepare_reference(w);
-		err = lock_in(w);
+		err = limit_memory(w->job);
 	}
+	if (!err)
+		err = lock_in(w);
 	return err ? err : attach(w);
 }
 

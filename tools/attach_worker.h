@@ -26,6 +26,8 @@ struct herd_job {
 	size_t n_tokens;
 	const char *store_dir;
 	unsigned threads;
+	uint64_t memory;	/* bytes that the worker may allocate, but for
+				   its threads' stacks */
 	uint64_t now;
 };
 

@@ -23,6 +23,7 @@
 #include <sys/wait.h>
 
 #define STALL_SECONDS 60
+#define MEMORY_LEAST (1ull << 30)
 
 struct options {
 	struct herd_job job;	/* what is the same for all instances */
@@ -243,6 +244,10 @@ static void describe_failure(char *text, size_t size,
 	else if (end == HERD_END_DIED)
 		snprintf(text, size, "the reader ended (status %d) while %s: "
 			 "not attached", WEXITSTATUS(status), stage);
+	else if (s->err == -ENOMEM)
+		snprintf(text, size, "out of memory while %s: the reader may have "
+			 "%llu MiB (see HERDFS_MEMORY_MB): not attached", stage,
+			 (unsigned long long)(o->job.memory >> 20));
 	else
 		snprintf(text, size, "%s", herd_diag_format(&s->diag, s->err,
 							    why, sizeof(why)));
@@ -506,6 +511,42 @@ static char **make_names(const struct options *o, char **images, size_t n)
 	return names;
 }
 
+/* What the machine has, or this container of it. */
+static uint64_t memory_there(void)
+{
+	long pages = sysconf(_SC_PHYS_PAGES), page = sysconf(_SC_PAGESIZE);
+	uint64_t most = pages > 0 && page > 0 ?
+			(uint64_t)pages * (uint64_t)page : 0;
+	FILE *f = fopen("/sys/fs/cgroup/memory.max", "re");
+	char line[32] = "";
+	uint64_t limit;
+
+	if (f && fgets(line, sizeof(line), f)) {
+		line[strcspn(line, "\n")] = '\0';
+		if (herd_tool_number(line, 1, INT64_MAX, &limit) && limit < most)
+			most = limit;
+	}
+	if (f)
+		fclose(f);
+	return most;
+}
+
+/*
+ * Half of what is there. An honest instance takes some 600 bytes a name, and at most
+ * half a GiB for what LMDB has not written yet; the rest is for the page cache,
+ * through which images are read, and for everybody else: when all is taken, the
+ * kernel ends a process of its own choice.
+ */
+static uint64_t memory_limit(void)
+{
+	const char *text = getenv("HERDFS_MEMORY_MB");
+	uint64_t half = memory_there() / 2, mb;
+
+	if (text && herd_tool_number(text, 1, 1u << 30, &mb))
+		return mb << 20;
+	return half > MEMORY_LEAST ? half : MEMORY_LEAST;
+}
+
 int herd_cmd_attach(int argc, char **argv)
 {
 	CLEANUP_FREE const char **disks = calloc((size_t)argc + 1,
@@ -549,6 +590,7 @@ int herd_cmd_attach(int argc, char **argv)
 	}
 	if (stall && herd_tool_number(stall, 1, 86400, &limit))
 		o.stall_seconds = (unsigned)limit;
+	o.job.memory = memory_limit();
 	o.job.now = herd_tool_now();
 	names = make_names(&o, argv + optind, n);
 	if (!names || !names[0])

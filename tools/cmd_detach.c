@@ -10,7 +10,6 @@
 #include "tools/commands.h"
 #include "tools/common.h"
 
-#include <getopt.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -177,36 +176,19 @@ static int detach(struct detach *d)
 
 int herd_cmd_detach(int argc, char **argv)
 {
-	enum { ASG = 256, ALL, STORE, JSON, QUIET };
-	static const struct option long_options[] = {
-		{ "asg", required_argument, NULL, ASG },
-		{ "all", no_argument, NULL, ALL },
-		{ "store", required_argument, NULL, STORE },
-		{ "json", no_argument, NULL, JSON },
-		{ "quiet", no_argument, NULL, QUIET },
-		{ "help", no_argument, NULL, 'h' },
-		{ NULL, 0, NULL, 0 },
-	};
 	struct detach d = { 0 };
-	int c;
+	const struct herd_tool_option options[] = {
+		{ "asg", .text = &d.group },
+		{ "all", .flag = &d.all },
+		{ "store", .text = &d.store_dir },
+		{ "json", .flag = &d.json },
+		{ "quiet", .flag = &d.quiet },
+		{ 0 },
+	};
+	int status = herd_tool_options(argc, argv, "detach", help, options);
 
-	while ((c = getopt_long(argc, argv, "h", long_options, NULL)) != -1) {
-		if (c == ASG)
-			d.group = optarg;
-		else if (c == ALL)
-			d.all = true;
-		else if (c == STORE)
-			d.store_dir = optarg;
-		else if (c == JSON)
-			d.json = true;
-		else if (c == QUIET)
-			d.quiet = true;
-		else if (c == 'h')
-			return fputs(help, stdout) < 0 ? HERD_EXIT_FAILED :
-				herd_tool_finish(HERD_EXIT_OK);
-		else
-			return herd_tool_usage("detach", NULL);
-	}
+	if (status)
+		return status < 0 ? herd_tool_finish(HERD_EXIT_OK) : status;
 	d.names = argv + optind;
 	d.n_names = (size_t)(argc - optind);
 	if (!d.group)

@@ -5,7 +5,6 @@
 #include "tools/commands.h"
 #include "tools/common.h"
 
-#include <getopt.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -53,44 +52,22 @@ struct listing {
 
 static int parse(int argc, char **argv, struct listing *l)
 {
-	static const struct option options[] = {
-		{ "asg", required_argument, NULL, 'g' },
-		{ "instance", required_argument, NULL, 'i' },
-		{ "all", no_argument, NULL, 'a' },
-		{ "policy", required_argument, NULL, 'p' },
-		{ "min-rank", required_argument, NULL, 'r' },
-		{ "expand", no_argument, NULL, 'e' },
-		{ "json", no_argument, NULL, 'j' },
-		{ "store", required_argument, NULL, 's' },
-		{ "help", no_argument, NULL, 'h' },
+	const struct herd_tool_option options[] = {
+		{ "asg", .text = &l->group },
+		{ "instance", .text = &l->instance },
+		{ "all", .flag = &l->all },
+		{ "policy", .text = &l->policy },
+		{ "min-rank", .number = &l->min_rank, .most = 100 },
+		{ "expand", .flag = &l->expand },
+		{ "json", .flag = &l->json },
+		{ "store", .text = &l->store },
 		{ 0 },
 	};
-	int c;
+	int status = herd_tool_options(argc, argv, "list", usage, options);
 
-	while ((c = getopt_long(argc, argv, "", options, NULL)) != -1)
-		switch (c) {
-		case 'g': l->group = optarg; break;
-		case 'i': l->instance = optarg; break;
-		case 'a': l->all = true; break;
-		case 'e': l->expand = true; break;
-		case 'j': l->json = true; break;
-		case 's': l->store = optarg; break;
-		case 'p': l->policy = optarg; break;
-		case 'r':
-			if (!herd_tool_number(optarg, 0, 100, &l->min_rank))
-				return herd_tool_usage("list", "--min-rank is "
-						       "0 to 100, not \"%s\"",
-						       optarg);
-			break;
-		case 'h':
-			fputs(usage, stdout);
-			return -1;
-		default:
-			return herd_tool_usage("list", NULL);
-		}
-	if (optind < argc)
+	if (!status && optind < argc)
 		return herd_tool_usage("list", "what is \"%s\"?", argv[optind]);
-	return 0;
+	return status;
 }
 
 /* ---- output ---- */
@@ -244,31 +221,9 @@ static int list_group(struct listing *l, const struct herd_group *g,
 	return err;
 }
 
-struct groups {
-	struct herd_group *v;
-	size_t n;
-};
-
-static int add_group(void *arg, const struct herd_group *g)
-{
-	struct groups *all = arg;
-	struct herd_group *v = reallocarray(all->v, all->n + 1, sizeof(*v));
-
-	if (!v)
-		return -ENOMEM;
-	all->v = v;
-	all->v[all->n++] = *g;
-	return 0;
-}
-
-static void groups_deinit(struct groups *g)
-{
-	free(g->v);
-}
-
 static int list_groups(struct listing *l, struct herd_diag *diag)
 {
-	CLEANUP(groups_deinit) struct groups all = { 0 };
+	CLEANUP(herd_tool_groups_deinit) struct herd_tool_groups all = { 0 };
 	int err;
 
 	if (l->group) {
@@ -277,7 +232,7 @@ static int list_groups(struct listing *l, struct herd_diag *diag)
 		err = herd_tool_find_group(l->txn, l->group, &g);
 		return err ? -ECANCELED : list_group(l, &g, diag);
 	}
-	err = herd_group_each(l->txn, add_group, &all);
+	err = herd_tool_groups_get(l->txn, &all);
 	l->many_groups = all.n > 1;
 	for (size_t i = 0; i < all.n && !err; i++)
 		err = list_group(l, &all.v[i], diag);

@@ -10,7 +10,6 @@
 
 #include <dirent.h>
 #include <fcntl.h>
-#include <getopt.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -44,32 +43,19 @@ struct status {
 
 static int parse(int argc, char **argv, struct status *s)
 {
-	static const struct option options[] = {
-		{ "asg", required_argument, NULL, 'g' },
-		{ "problems", no_argument, NULL, 'p' },
-		{ "json", no_argument, NULL, 'j' },
-		{ "store", required_argument, NULL, 's' },
-		{ "help", no_argument, NULL, 'h' },
+	const struct herd_tool_option options[] = {
+		{ "asg", .text = &s->group },
+		{ "problems", .flag = &s->problems },
+		{ "json", .flag = &s->json },
+		{ "store", .text = &s->store_dir },
 		{ 0 },
 	};
-	int c;
+	int status = herd_tool_options(argc, argv, "status", usage, options);
 
-	while ((c = getopt_long(argc, argv, "", options, NULL)) != -1)
-		switch (c) {
-		case 'g': s->group = optarg; break;
-		case 'p': s->problems = true; break;
-		case 'j': s->json = true; break;
-		case 's': s->store_dir = optarg; break;
-		case 'h':
-			fputs(usage, stdout);
-			return -1;
-		default:
-			return herd_tool_usage("status", NULL);
-		}
-	if (optind < argc)
+	if (!status && optind < argc)
 		return herd_tool_usage("status", "what is \"%s\"?",
 				       argv[optind]);
-	return 0;
+	return status;
 }
 
 /* ---- what is there now ---- */
@@ -289,31 +275,9 @@ static int show_group(struct status *s, const struct herd_group *g)
 	return err;
 }
 
-struct group_list {
-	struct herd_group *v;
-	size_t n;
-};
-
-static int add_group(void *arg, const struct herd_group *g)
-{
-	struct group_list *l = arg;
-	struct herd_group *v = reallocarray(l->v, l->n + 1, sizeof(*v));
-
-	if (!v)
-		return -ENOMEM;
-	l->v = v;
-	l->v[l->n++] = *g;
-	return 0;
-}
-
-static void group_list_deinit(struct group_list *l)
-{
-	free(l->v);
-}
-
 static int show_groups(struct status *s)
 {
-	CLEANUP(group_list_deinit) struct group_list l = { 0 };
+	CLEANUP(herd_tool_groups_deinit) struct herd_tool_groups l = { 0 };
 	struct herd_group g;
 	int err;
 
@@ -321,7 +285,7 @@ static int show_groups(struct status *s)
 		err = herd_tool_find_group(s->txn, s->group, &g);
 		return err ? -ECANCELED : show_group(s, &g);
 	}
-	err = herd_group_each(s->txn, add_group, &l);
+	err = herd_tool_groups_get(s->txn, &l);
 	for (size_t i = 0; i < l.n && !err; i++)
 		err = show_group(s, &l.v[i]);
 	if (!err && !l.n && !s->json)

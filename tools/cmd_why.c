@@ -7,7 +7,6 @@
 #include "tools/commands.h"
 #include "tools/common.h"
 
-#include <getopt.h>
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
@@ -46,37 +45,22 @@ struct place {
 
 static int parse(int argc, char **argv, struct options *o)
 {
-	static const struct option options[] = {
-		{ "asg", required_argument, NULL, 'g' },
-		{ "instance", required_argument, NULL, 'i' },
-		{ "policy", required_argument, NULL, 'p' },
-		{ "all", no_argument, NULL, 'a' },
-		{ "json", no_argument, NULL, 'j' },
-		{ "store", required_argument, NULL, 's' },
-		{ "help", no_argument, NULL, 'h' },
+	const struct herd_tool_option options[] = {
+		{ "asg", .text = &o->group },
+		{ "instance", .text = &o->instance },
+		{ "policy", .text = &o->policy },
+		{ "all", .flag = &o->all },
+		{ "json", .flag = &o->json },
+		{ "store", .text = &o->store },
 		{ 0 },
 	};
-	int c;
+	int status = herd_tool_options(argc, argv, "why", usage, options);
 
-	while ((c = getopt_long(argc, argv, "", options, NULL)) != -1)
-		switch (c) {
-		case 'g': o->group = optarg; break;
-		case 'i': o->instance = optarg; break;
-		case 'a': o->all = true; break;
-		case 'j': o->json = true; break;
-		case 's': o->store = optarg; break;
-		case 'p': o->policy = optarg; break;
-		case 'h':
-			fputs(usage, stdout);
-			return -1;
-		default:
-			return herd_tool_usage("why", NULL);
-		}
-	if (optind + 1 != argc)
+	if (!status && optind + 1 != argc)
 		return herd_tool_usage("why", optind == argc ?
 				       "which path?" : "one path at a time");
 	o->path = argv[optind];
-	return 0;
+	return status;
 }
 
 /* ---- where a path leads ---- */

@@ -2,7 +2,9 @@
 /* What the subcommands share. Threads: the main thread of a tool. */
 #include "tools/common.h"
 
+#include <assert.h>
 #include <errno.h>
+#include <getopt.h>
 #include <inttypes.h>
 #include <limits.h>
 #include <stdarg.h>
@@ -59,6 +61,44 @@ const char *herd_tool_store_dir(const char *dir, char *buf, size_t size)
 	return NULL;
 }
 
+static int take_option(const char *command, const struct herd_tool_option *o)
+{
+	if (o->text)
+		*o->text = optarg;
+	else if (o->flag)
+		*o->flag = true;
+	else if (!herd_tool_number(optarg, 0, o->most, o->number))
+		return herd_tool_usage(command, "--%s is 0 to %" PRIu64
+				       ", not \"%s\"", o->name, o->most, optarg);
+	return 0;
+}
+
+int herd_tool_options(int argc, char **argv, const char *command,
+		      const char *usage, const struct herd_tool_option *options)
+{
+	struct option list[HERD_TOOL_OPTIONS_MAX + 2] = { 0 };
+	int n = 0, c, err = 0;
+
+	for (; options[n].name; n++) {
+		assert(n < HERD_TOOL_OPTIONS_MAX);
+		list[n].name = options[n].name;
+		list[n].has_arg = options[n].flag ? no_argument :
+						    required_argument;
+		list[n].val = n;
+	}
+	list[n] = (struct option){ "help", no_argument, NULL, n };
+	while (!err && (c = getopt_long(argc, argv, "h", list, NULL)) != -1) {
+		if (c == '?')
+			return herd_tool_usage(command, NULL);
+		if (c == n || c == 'h') {
+			fputs(usage, stdout);
+			return -1;
+		}
+		err = take_option(command, &options[c]);
+	}
+	return err;
+}
+
 int herd_tool_open_store(const char *dir, unsigned flags,
 			 struct herd_store **ret)
 {
@@ -108,6 +148,36 @@ int herd_tool_find_group(struct herd_txn *t, const char *name,
 	else if (err)
 		herd_tool_warn("group \"%s\": %s", name, strerror(-err));
 	return err;
+}
+
+static int add_group(void *arg, const struct herd_group *g)
+{
+	struct herd_tool_groups *all = arg;
+	struct herd_group *v = reallocarray(all->v, all->n + 1, sizeof(*v));
+
+	if (!v)
+		return -ENOMEM;
+	all->v = v;
+	all->v[all->n++] = *g;
+	return 0;
+}
+
+int herd_tool_groups_get(struct herd_txn *t, struct herd_tool_groups *ret)
+{
+	struct herd_tool_groups all = { 0 };
+	int err = herd_group_each(t, add_group, &all);
+
+	if (err)
+		herd_tool_groups_deinit(&all);
+	else
+		*ret = all;
+	return err;
+}
+
+void herd_tool_groups_deinit(struct herd_tool_groups *g)
+{
+	free(g->v);
+	*g = (struct herd_tool_groups){ 0 };
 }
 
 bool herd_tool_number(const char *text, uint64_t min, uint64_t max,

@@ -32,6 +32,25 @@ int herd_tool_fail(const struct herd_diag *diag, int err);
 int herd_tool_usage(const char *command, const char *fmt, ...)
 	__attribute__((format(printf, 2, 3)));
 
+/* An option and where its argument goes; or, with none, that it was given. */
+struct herd_tool_option {
+	const char *name;		/* without the "--"; NULL ends the list */
+	const char **text;
+	bool *flag;
+	uint64_t *number;		/* 0 to most */
+	uint64_t most;
+};
+
+#define HERD_TOOL_OPTIONS_MAX 16
+
+/*
+ * Reads a command line of such options and --help, which prints `usage`.
+ * Returns 0, with optind at what is no option; -1 when help was printed; or
+ * HERD_EXIT_USAGE, the cause being printed.
+ */
+int herd_tool_options(int argc, char **argv, const char *command,
+		      const char *usage, const struct herd_tool_option *options);
+
 /*
  * Opens the store in dir, or in the default place when dir is NULL.
  * flags: enum herd_store_flags. Prints the cause when it fails.
@@ -57,6 +76,15 @@ int herd_tool_open_knowledge(const char *store_dir, const char *policy,
  */
 int herd_tool_find_group(struct herd_txn *t, const char *name,
 			 struct herd_group *ret);
+
+/* All groups of the store, to go through while others are read. */
+struct herd_tool_groups {
+	struct herd_group *v;
+	size_t n;
+};
+
+int herd_tool_groups_get(struct herd_txn *t, struct herd_tool_groups *ret);
+void herd_tool_groups_deinit(struct herd_tool_groups *g);
 
 /* A whole decimal number from min to max; false for anything else. */
 bool herd_tool_number(const char *text, uint64_t min, uint64_t max,

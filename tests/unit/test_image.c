@@ -537,6 +537,41 @@ static void test_changed_extents(void **state)
 	check_related("other.qcow2", "side.qcow2", false);
 }
 
+/* Of a thin disk, all holes, nobody reads the holes to compare them. */
+static void test_thin_is_not_compared(void **state)
+{
+	CLEANUP(herd_extents_deinit) struct herd_extents e = { 0 };
+	static const char *const kinds[] = { "vmdk", "vpc" };
+	struct opened a, b;
+
+	(void)state;
+	NEED("qemu-img");
+	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++) {
+		assert_int_equal(run("rm -f c1.img c2.img; "
+				     "cp base.raw big.raw; truncate -s 2G big.raw; "
+				     "qemu-img convert -f raw -O %s big.raw c1.img; "
+				     "rm big.raw", kinds[i]), 0);
+		assert_int_equal(run("mkdir -p b; cp c1.img b/c1.img"), 0);
+		must_open("c1.img", &a);
+		must_open("b/c1.img", &b);
+		assert_int_equal(herd_source_diff(a.source, b.source, NULL, 2,
+						  &e, NULL, NULL), -EOVERFLOW);
+		assert_int_equal(atomic_load(&a.source->bytes_read), 0);
+		image_close(&a);
+		image_close(&b);
+	}
+	/* one with data is compared */
+	assert_int_equal(run("rm -f c1.img b/*; qemu-img convert -f raw -O vmdk "
+			     "base.raw c1.img; cp c1.img b/c1.img"), 0);
+	must_open("c1.img", &a);
+	must_open("b/c1.img", &b);
+	assert_int_equal(herd_source_diff(a.source, b.source, NULL, 2, &e, NULL,
+					  NULL), 0);
+	assert_int_equal(e.n, 0);
+	image_close(&a);
+	image_close(&b);
+}
+
 static void test_changed_extents_of_partition(void **state)
 {
 	CLEANUP(herd_extents_deinit) struct herd_extents e = { 0 };
@@ -1147,6 +1182,7 @@ int main(void)
 		cmocka_unit_test(test_split),
 		cmocka_unit_test(test_chain),
 		cmocka_unit_test(test_changed_extents),
+		cmocka_unit_test(test_thin_is_not_compared),
 		cmocka_unit_test(test_changed_extents_of_partition),
 		cmocka_unit_test(test_overlay_larger_than_base),
 		cmocka_unit_test(test_short_bottom),
