@@ -220,9 +220,12 @@ static int whom_init(struct whom *w, struct herd_txn *t,
 		     const struct herd_herd *h, uint32_t instance,
 		     struct herd_diag *diag)
 {
-	*w = (struct whom){ .t = t, .h = h, .instance = instance,
-			    .member = herd_ids_have(&h->members, instance) };
-	if (instance && (w->member || instance == h->group.baseline ||
+	const struct herd_herd *part = herd_judge_part(h, instance);
+
+	*w = (struct whom){ .t = t, .h = part, .instance = instance,
+			    .member = herd_ids_have(&part->members, instance) };
+	if (instance && (herd_ids_have(&h->members, instance) ||
+			 instance == h->group.baseline ||
 			 instance == h->group.reference))
 		return 0;
 	return herd_diag_set(diag, -ENOENT, h->group.name, HERD_NO_OFFSET,

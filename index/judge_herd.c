@@ -8,6 +8,7 @@
  */
 #include "index/judge_internal.h"
 
+#include "index/idmap.h"
 #include "index/place.h"
 
 #include <string.h>
@@ -69,6 +70,10 @@ void herd_herd_destroy(struct herd_herd *h)
 	free(h->tallied.v);
 	free(h->look.v);
 	free(h->rows);
+	for (size_t i = 0; i < h->n_parts; i++)
+		herd_herd_destroy(h->parts[i]);
+	free(h->parts);
+	herd_clustering_destroy(h->clustering);
 	herd_loose_deinit(&h->loose);
 	free(h);
 }
@@ -87,6 +92,9 @@ void herd_herd_set_knowledge(struct herd_herd *h,
 			     const struct herd_knowledge *k)
 {
 	h->knowledge = k;
+	for (size_t i = 0; i < h->n_parts; i++)
+		if (h->parts[i])
+			h->parts[i]->knowledge = k;
 }
 
 const struct herd_knowledge *herd_herd_knowledge(const struct herd_herd *h)
@@ -176,7 +184,36 @@ int herd_stacked_get(struct herd_txn *t, const struct herd_herd *h,
 struct making {
 	struct herd_txn *t;
 	struct herd_herd *h;
+	struct herd_idmap alone;	/* holder → versions that it has alone */
 };
+
+/* Could there be bands? Cheap signs of it. */
+static int note_signs(struct making *m, const struct herd_stack *s)
+{
+	uint32_t most = 0;
+
+	for (size_t i = 0; i < s->n; i++)
+		if (s->tallies[i].count > most)
+			most = s->tallies[i].count;
+	for (size_t i = 0; i < s->n; i++) {
+		const struct herd_tally *tally = &s->tallies[i];
+		uint64_t *alone;
+		int err;
+
+		if (tally->count > 1) {
+			m->h->shared += tally->count < most || most * 2 <=
+					s->members;
+			continue;
+		}
+		alone = herd_idmap_get(&m->alone, tally->holder);
+		if (alone && ++*alone > m->h->alone)
+			m->h->alone = *alone;
+		err = alone ? 0 : herd_idmap_put(&m->alone, tally->holder, 1);
+		if (err)
+			return err;
+	}
+	return 0;
+}
 
 /* Keeps the variants that can be the herd's, takes them out of s. */
 static int keep(struct herd_herd *h, uint32_t path, struct herd_judge_stacked *s,
@@ -261,6 +298,8 @@ static int make_path(void *arg, uint32_t path)
 	herd_judge_stack(&s.s, &reference, true, compared, &verdict);
 	if (verdict.class != HERD_CLASS_SAME || herd_tokens_differ(&s.s, &verdict))
 		err = ids_add(&h->look, path);
+	if (!err && !h->is_part)
+		err = note_signs(m, &s.s);
 	if (!err)
 		err = note_name(m, path, &s.s, compared);
 	if (!err && s.s.n > KEEP_VARIANTS)
@@ -325,6 +364,7 @@ static int fill(struct herd_txn *t, struct herd_herd *h)
 					h->members.n, g->baseline != 0);
 	if (!err && g->baseline && g->baseline != g->reference)
 		err = herd_entry_each(t, g->baseline, make_baseline_path, &m);
+	herd_idmap_deinit(&m.alone);
 	ids_sort(&h->tallied);
 	ids_sort(&h->look);
 	return err;
@@ -364,6 +404,8 @@ int herd_herd_make(struct herd_txn *t, const struct herd_group *g,
 	err = herd_instance_each_name(t, g->id, make_member, h);
 	if (!err)
 		err = fill(t, h);
+	if (!err)
+		err = herd_judge_cluster(t, h);
 	if (err)
 		return herd_diag_set(diag, err, g->name, HERD_NO_OFFSET,
 				     "the herd's statistics cannot be read: %s",

@@ -10,6 +10,7 @@
 #define HERD_JUDGE_INTERNAL_H
 
 #include "acquire/base/cleanup.h"
+#include "index/cluster.h"
 #include "index/judge.h"
 #include "index/loose.h"
 
@@ -45,6 +46,14 @@ struct herd_herd {
 	struct herd_kept *kept;	/* by path */
 	size_t n_kept, cap_kept, kept_bytes;
 	const struct herd_knowledge *knowledge;	/* borrowed, or NULL */
+	/* how many versions some share and most do not; how many the one who
+	   has most has alone */
+	size_t shared, alone;
+	/* the bands, where there are more than one: NULL for a small one */
+	struct herd_clustering *clustering;
+	struct herd_herd **parts;
+	size_t n_parts;
+	bool too_many;	/* differences, to be clustered */
 };
 
 /* Borrowed from the herd, or read and owned. */
@@ -89,6 +98,14 @@ struct herd_part {
 };
 int herd_part_make(struct herd_txn *t, const struct herd_group *g,
 		   struct herd_part *part, struct herd_herd **ret);
+
+/* ---- judge_cluster.c ---- */
+
+/* Finds the bands of a herd that is otherwise made. */
+int herd_judge_cluster(struct herd_txn *t, struct herd_herd *h);
+/* Whom an instance is held against: its band, or the whole herd. */
+const struct herd_herd *herd_judge_part(const struct herd_herd *h,
+					uint32_t instance);
 
 /* ---- judge_lower.c ---- */
 

@@ -335,6 +335,21 @@ static bool nearly_all_differ(const struct matter *m)
 }
 
 /*
+ * What the instances were baked with, and a quarter of them still has: that
+ * most have something else may be an update, or that most were broken into.
+ * It is the herd's then, and what is new is told.
+ */
+static bool stands(const struct matter *m, enum shape shape)
+{
+	const struct herd_stack *s = m->s;
+	uint64_t count = m->baseline_at < s->n ?
+				 s->tallies[m->baseline_at].count : 0;
+
+	return m->baseline && shape != SHAPE_LOOSE && count >= 2 &&
+	       count * 4 >= s->members;
+}
+
+/*
  * The class, which variant is the herd's for this one, and how many
  * different ones there are beside these two.
  */
@@ -349,6 +364,11 @@ static enum herd_class classify(const struct matter *m, size_t *ret_herd,
 	bool firm = s->place == HERD_PLACE_FIRM;
 	uint64_t kinds = (uint64_t)s->n + s->left_out;
 
+	if (stands(m, shape)) {
+		top = m->baseline_at;
+		own_top = m->own_at == top;
+		tied = false;
+	}
 	*ret_herd = top;
 	*ret_kinds = 0;
 	if (own_top && shape != SHAPE_LOOSE &&
@@ -405,9 +425,10 @@ static void judge_many(const struct matter *m, struct herd_verdict *ret)
 	rank = rank_of(&(struct evidence){
 		.others = (double)m->others, .herd = ret->herd_count,
 		.same = (double)m->same, .kinds = (double)kinds });
-	/* new against the herd and against the baseline */
+	/* new against the herd and against the baseline; the more so where it is
+	   only because of the baseline that it is not the herd's */
 	if (ret->baseline_reasons && ret->class == HERD_CLASS_DEVIANT)
-		rank = raise(rank, 25);
+		rank = raise(rank, ret->count > ret->herd_count ? 50 : 25);
 	rank = raise(rank, reason_weight(ret->reasons, m->own, herd));
 	if (ret->class == HERD_CLASS_VOLATILE)
 		ret->rank = rounded(rank, 0, VOLATILE_RANK_MAX);
@@ -544,6 +565,22 @@ void herd_judge(const struct herd_tally *tallies, size_t n, uint32_t members,
 }
 
 /* ---- words ---- */
+
+const char *herd_verdict_axis(const struct herd_verdict *v)
+{
+	if (!v->has_baseline)
+		return NULL;
+	switch (v->class) {
+	case HERD_CLASS_DRIFT:
+		return "new against the baseline, shared by the herd";
+	case HERD_CLASS_SAME:
+		return NULL;
+	default:
+		return v->baseline_reasons ?
+			       "new against herd and baseline" :
+			       "odd against the herd, equal to the baseline";
+	}
+}
 
 const char *herd_reason_name(unsigned bit)
 {

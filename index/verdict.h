@@ -150,6 +150,10 @@ size_t herd_tally_coarsen(struct herd_tally *tallies, size_t n);
    nothing: names are volatile there. */
 bool herd_names_loose(uint32_t alike, uint32_t members, bool baseline);
 
+/* Where it stands on the two axes, herd and baseline, in words; NULL where
+   there is no baseline or nothing to tell. */
+const char *herd_verdict_axis(const struct herd_verdict *v);
+
 /* "content, owner" into buf; "" for none. Returns buf; HERD_REASON_TEXT_MAX bytes are enough. */
 #define HERD_REASON_TEXT_MAX 192
 const char *herd_reason_text(unsigned reasons, char *buf, size_t size);

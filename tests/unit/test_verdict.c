@@ -106,6 +106,9 @@ static const struct {
 	{ "8 2", 1, OTHER, D, 82 },
 	{ "6 6", 0, 0, S, 0 }, { "6 6", 1, 0, D, 46 },
 	{ "6 6", 1, 1, S, 0 }, { "6 6", 0, 1, D, 46 },
+	/* the baseline's stands when a quarter has it */
+	{ "7 5", 0, 1, D, 59 }, { "7 5", 1, 1, S, 0 },
+	{ "9 3", 0, 1, D, 53 }, { "9 3", 1, 1, S, 0 },
 };
 
 static void test_examples(void **state)
