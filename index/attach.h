@@ -31,6 +31,7 @@ struct herd_attach {
 	const char *group, *instance;
 	const struct herd_attach_token *tokens;
 	size_t n_tokens;
+	bool no_identity;	/* compare contents and names as they are */
 	enum herd_role role;
 	/* images as probed and the sources opened on them, same order */
 	const struct herd_image *images;

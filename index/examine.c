@@ -75,6 +75,8 @@ static int own_tokens(struct herd_examiner *x)
 	const struct herd_attach *a = x->scan->a;
 	int err = herd_identity_create(&x->own);
 
+	if (a->no_identity)
+		return err ? err : herd_identity_settle(x->own);
 	if (!err)
 		err = herd_identity_add(x->own, HERD_TOKEN_INSTANCE,
 					a->instance, strlen(a->instance));
@@ -235,6 +237,8 @@ static int reference_tokens(struct herd_examiner *x)
 		err = herd_identity_decode(bytes, len, &stored);
 	if (err)	/* none: its files are compared as they are */
 		return err == -ENOENT ? 0 : err;
+	if (x->scan->a->no_identity || !herd_identity_count(stored))
+		return 0;
 	err = herd_identity_create(&x->ref);
 	for (size_t i = 0; !err && herd_identity_token(stored, i, &kind, &bytes,
 						       &len); i++)

@@ -102,7 +102,7 @@ static int look_at_log(const struct whom *w, const struct herd_variant *own,
 	bool rewritten = false;
 	int err = 0;
 
-	if (!own->absent)
+	if (!own->absent && !(w->h->without & HERD_WITHOUT_LOGS))
 		err = herd_judge_log(w->t, w->h, w->instance, f->path,
 				     &rewritten, &verdict);
 	if (err || !rewritten)
@@ -134,7 +134,8 @@ static int look_again(const struct whom *w, const struct herd_judge_stacked *s,
 
 	if (!tallies)
 		return -ENOMEM;
-	if (!herd_judge_coarse(&full, own, w->member, tallies, &n, &coarse))
+	if ((w->h->without & HERD_WITHOUT_SECOND_LOOK) ||
+	    !herd_judge_coarse(&full, own, w->member, tallies, &n, &coarse))
 		return look_at_log(w, own, f);
 	coarse.variants = f->verdict.variants;
 	coarse.has_baseline = f->verdict.has_baseline;
@@ -419,7 +420,7 @@ int herd_judge_instance(struct herd_txn *t, const struct herd_herd *h,
 		err = herd_entry_each(t, instance, add_own, &f);
 	if (!err)
 		err = add_like_reference(&f, (uint64_t)UINT32_MAX + 1);
-	if (!err)
+	if (!err && !(f.w.h->without & HERD_WITHOUT_MISSING))
 		err = add_missing(&f);
 	if (err)
 		return failed(&f.w, err, diag);

@@ -16,6 +16,26 @@
 struct herd_herd;
 int herd_herd_make(struct herd_txn *t, const struct herd_group *g,
 		   struct herd_herd **ret, struct herd_diag *diag);
+/*
+ * The same without some of what judging is made of: to measure what each is
+ * worth (docs/QUALITY.md).
+ */
+enum herd_without {
+	HERD_WITHOUT_FORMS = 1,	/* of names: all are taken as they are */
+	HERD_WITHOUT_PLACES = 2,	/* no path is where state is kept */
+	HERD_WITHOUT_SECOND_LOOK = 4,	/* by sort, owner and rights */
+	HERD_WITHOUT_LOGS = 8,	/* that were rewritten */
+	HERD_WITHOUT_MISSING = 16,	/* what others have under own names */
+	HERD_WITHOUT_PACKAGES = 32,
+	HERD_WITHOUT_ROTATED = 64,
+	HERD_WITHOUT_EXPECTED = 128,
+	HERD_WITHOUT_BANDS = 256,
+};
+int herd_herd_make_without(struct herd_txn *t, const struct herd_group *g,
+			   unsigned without, struct herd_herd **ret,
+			   struct herd_diag *diag);
+/* The bit for "forms", "places", "second-look" …; 0: there is none. */
+unsigned herd_without_named(const char *name, size_t len);
 void herd_herd_destroy(struct herd_herd *h);
 const struct herd_group *herd_herd_group(const struct herd_herd *h);
 /* May be NULL; borrowed. Right after herd_herd_make, before h is shared. */

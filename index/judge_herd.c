@@ -117,11 +117,13 @@ static int compare_kept(const void *a, const void *b)
 }
 
 /* Asked for where the answer can matter: names are looked up for it. */
-static int find_place(struct herd_txn *t, uint32_t path, struct herd_stack *s)
+static int find_place(struct herd_txn *t, const struct herd_herd *h,
+		      uint32_t path, struct herd_stack *s)
 {
 	CLEANUP_BUF struct herd_buf name = HERD_BUF_INIT;
 
-	if (s->n + s->left_out <= 2 && s->members > 2 && !s->alike)
+	if ((s->n + s->left_out <= 2 && s->members > 2 && !s->alike) ||
+	    (h->without & HERD_WITHOUT_PLACES))
 		return 0;
 	int err = herd_path_full(t, path, &name);
 
@@ -176,7 +178,7 @@ int herd_stacked_get(struct herd_txn *t, const struct herd_herd *h,
 				       &ret->s.n);
 		ret->s.tallies = ret->owned;
 	}
-	return err ? err : find_place(t, path, &ret->s);
+	return err ? err : find_place(t, h, path, &ret->s);
 }
 
 /* ---- what is the same for every member ---- */
@@ -381,6 +383,8 @@ int herd_part_make(struct herd_txn *t, const struct herd_group *g,
 	h->group = *g;
 	h->group.members = (uint32_t)part->n_members;
 	h->is_part = true;
+	h->without = part->without;
+	h->loose.no_forms = h->without & HERD_WITHOUT_FORMS;
 	h->rows = TAKE_PTR(part->rows);
 	h->n_rows = part->n_rows;
 	for (size_t i = 0; i < part->n_members && !err; i++)
@@ -392,8 +396,28 @@ int herd_part_make(struct herd_txn *t, const struct herd_group *g,
 	return err;
 }
 
+unsigned herd_without_named(const char *name, size_t len)
+{
+	static const char *const names[] = {
+		"forms", "places", "second-look", "logs", "missing",
+		"packages", "rotated", "expected", "bands",
+	};
+
+	for (unsigned i = 0; i < ARRAY_SIZE(names); i++)
+		if (strlen(names[i]) == len && !memcmp(names[i], name, len))
+			return 1u << i;
+	return 0;
+}
+
 int herd_herd_make(struct herd_txn *t, const struct herd_group *g,
 		   struct herd_herd **ret, struct herd_diag *diag)
+{
+	return herd_herd_make_without(t, g, 0, ret, diag);
+}
+
+int herd_herd_make_without(struct herd_txn *t, const struct herd_group *g,
+			   unsigned without, struct herd_herd **ret,
+			   struct herd_diag *diag)
 {
 	CLEANUP(cleanup_herd) struct herd_herd *h = calloc(1, sizeof(*h));
 	int err;
@@ -401,10 +425,12 @@ int herd_herd_make(struct herd_txn *t, const struct herd_group *g,
 	if (!h)
 		return -ENOMEM;
 	h->group = *g;
+	h->without = without;
+	h->loose.no_forms = without & HERD_WITHOUT_FORMS;
 	err = herd_instance_each_name(t, g->id, make_member, h);
 	if (!err)
 		err = fill(t, h);
-	if (!err)
+	if (!err && !(without & HERD_WITHOUT_BANDS))
 		err = herd_judge_cluster(t, h);
 	if (err)
 		return herd_diag_set(diag, err, g->name, HERD_NO_OFFSET,

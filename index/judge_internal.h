@@ -45,6 +45,7 @@ struct herd_herd {
 	struct herd_loose loose;	/* names in folders that are volatile */
 	struct herd_kept *kept;	/* by path */
 	size_t n_kept, cap_kept, kept_bytes;
+	unsigned without;	/* enum herd_without */
 	const struct herd_knowledge *knowledge;	/* borrowed, or NULL */
 	/* how many versions some share and most do not; how many the one who
 	   has most has alone */
@@ -93,6 +94,7 @@ static inline bool herd_tokens_differ(const struct herd_stack *s,
 struct herd_part {
 	const uint32_t *members;	/* ids */
 	size_t n_members;
+	unsigned without;
 	struct herd_part_row *rows;	/* malloced; taken over */
 	size_t n_rows;
 };

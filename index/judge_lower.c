@@ -211,17 +211,20 @@ int herd_judge_lower(struct herd_txn *t, const struct herd_herd *h,
 	CLEANUP_BUF struct herd_buf path = HERD_BUF_INIT;
 	int err = 0;
 
-	if (f->verdict.class == HERD_CLASS_DEVIANT)
+	if (f->verdict.class == HERD_CLASS_DEVIANT &&
+	    !(h->without & HERD_WITHOUT_PACKAGES))
 		err = lower_packaged(t, instance, own, f);
 	if (err || f->verdict.class != HERD_CLASS_DEVIANT || !is_harmless(own))
 		return err;
 	err = herd_path_full(t, f->path, &path);
 	if (err)
 		return err;
-	if (herd_place_is_expected((char *)path.data, path.len) &&
-	    !(f->verdict.reasons & ~expected))
+	if (!(h->without & HERD_WITHOUT_EXPECTED) &&
+	    !(f->verdict.reasons & ~expected) &&
+	    herd_place_is_expected((char *)path.data, path.len))
 		lower(f, HERD_REASON_EXPECTED);
-	else if (herd_place_is_log((char *)path.data, path.len))
+	else if (!(h->without & HERD_WITHOUT_ROTATED) &&
+		 herd_place_is_log((char *)path.data, path.len))
 		err = lower_rotated(t, h, instance, own, f);
 	return err;
 }

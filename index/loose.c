@@ -276,6 +276,7 @@ static int count(struct herd_loose *l, const struct counting *c, bool by_form,
 
 struct forms {
 	struct herd_txn *t;
+	bool as_they_are;
 	struct herd_idmap identities;	/* holder → struct herd_identity * */
 	struct herd_buf text;
 };
@@ -329,6 +330,10 @@ static int form_of(struct forms *f, struct herd_loose_name *name)
 	size_t len;
 	int err = herd_path_get(f->t, name->path, &parent, &text, &len);
 
+	if (!err && f->as_they_are) {
+		name->form = digest(text, len);
+		return 0;
+	}
 	if (!err)
 		err = identity_of(f, name->holder, &identity);
 	if (err)
@@ -346,7 +351,8 @@ static int form_of(struct forms *f, struct herd_loose_name *name)
 
 static int find_forms(struct herd_loose *l, struct herd_txn *t)
 {
-	CLEANUP(forms_deinit) struct forms f = { .t = t };
+	CLEANUP(forms_deinit) struct forms f = {
+		.t = t, .as_they_are = l->no_forms };
 	int err = 0;
 
 	for (size_t i = 0; i < l->n && !err; i++)

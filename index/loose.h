@@ -34,6 +34,7 @@ struct herd_loose {
 	size_t n, cap;
 	struct herd_loose_missing *missing;	/* by instance */
 	size_t n_missing, cap_missing;
+	bool no_forms;	/* names are taken as they are */
 };
 
 void herd_loose_deinit(struct herd_loose *l);

@@ -309,6 +309,7 @@ static int attach(struct worker *w)
 		.disks = w->own.sources, .n_disks = w->own.n,
 		.threads = job->threads, .now = job->now,
 		.tokens = job->tokens, .n_tokens = job->n_tokens,
+		.no_identity = job->no_identity,
 		.progress = &w->shared->progress,
 	};
 	int err = open_disks(w, &w->own, &w->shared->diag);

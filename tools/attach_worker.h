@@ -24,6 +24,7 @@ struct herd_job {
 	const char *format, *backing_dir;	/* may be NULL */
 	const struct herd_attach_token *tokens;
 	size_t n_tokens;
+	bool no_identity;
 	const char *store_dir;
 	unsigned threads;
 	uint64_t memory;	/* bytes that the worker may allocate, but for

@@ -51,6 +51,8 @@ static const char help[] =
 "                    what the (one) instance alone has, and its image may not\n"
 "                    tell: instance-id, hostname, dns-name, address, mac,\n"
 "                    volume-id, interface-id …; once for each of them\n"
+"  --no-identity     compare contents and names with the instances' own tokens\n"
+"                    in them, as they are\n"
 "  --format FORMAT   raw, split, ewf, vmdk, vhd, qcow2 or another of QEMU's;\n"
 "                    found out from content when not given\n"
 "  --backing DIR     where backing files may lie, beside the image's own folder\n"
@@ -320,7 +322,8 @@ static int attach_one(const struct options *o, const struct herd_job *job,
 /* ---- the command line ---- */
 
 enum { OPT_ASG = 256, OPT_INSTANCE, OPT_DISK, OPT_BASELINE, OPT_FORMAT,
-       OPT_BACKING, OPT_THREADS, OPT_IDENTITY, OPT_STORE, OPT_JSON, OPT_QUIET, OPT_HELP };
+       OPT_BACKING, OPT_THREADS, OPT_IDENTITY,
+       OPT_NO_IDENTITY, OPT_STORE, OPT_JSON, OPT_QUIET, OPT_HELP };
 
 static const struct option long_options[] = {
 	{ "asg", required_argument, NULL, OPT_ASG },
@@ -331,6 +334,7 @@ static const struct option long_options[] = {
 	{ "backing", required_argument, NULL, OPT_BACKING },
 	{ "threads", required_argument, NULL, OPT_THREADS },
 	{ "identity", required_argument, NULL, OPT_IDENTITY },
+	{ "no-identity", no_argument, NULL, OPT_NO_IDENTITY },
 	{ "store", required_argument, NULL, OPT_STORE },
 	{ "json", no_argument, NULL, OPT_JSON },
 	{ "quiet", no_argument, NULL, OPT_QUIET },
@@ -376,6 +380,9 @@ static int take_option(struct options *o, int c)
 		break;
 	case OPT_BASELINE:
 		o->job.role = HERD_ROLE_BASELINE;
+		break;
+	case OPT_NO_IDENTITY:
+		o->job.no_identity = true;
 		break;
 	case OPT_IDENTITY:
 		return take_identity(o, optarg);

@@ -25,6 +25,9 @@ static const char usage[] =
 "  --min-rank N      only from this rank on, 0 to 100\n"
 "  --expand          each path; otherwise a folder that came or went as a\n"
 "                    whole is one line\n"
+"  --without IDEA,…  judge without some of what judging is made of, to see what\n"
+"                    it is worth: forms, places, second-look, logs, missing,\n"
+"                    packages, rotated, expected, bands\n"
 "  --json            for programs: each path, one a line\n"
 "  --store DIR       the index; default $HERDFS_STORE, else\n"
 "                    $XDG_DATA_HOME/herdfs\n"
@@ -36,7 +39,8 @@ static const char usage[] =
 "Exit status: 0 whether or not something deviates, 1 failed, 2 wrong usage.\n";
 
 struct listing {
-	const char *store, *group, *instance, *policy;
+	const char *store, *group, *instance, *policy, *without;
+	unsigned without_bits;
 	bool all, expand, json;
 	uint64_t min_rank;
 	/* at work */
@@ -50,6 +54,21 @@ struct listing {
 	uint64_t problems;
 };
 
+static int parse_without(struct listing *l)
+{
+	for (const char *p = l->without; p && *p;) {
+		size_t n = strcspn(p, ",");
+		unsigned bit = herd_without_named(p, n);
+
+		if (!bit)
+			return herd_tool_usage("list", "--without knows no "
+					       "\"%.*s\"", (int)n, p);
+		l->without_bits |= bit;
+		p += n + (p[n] == ',');
+	}
+	return 0;
+}
+
 static int parse(int argc, char **argv, struct listing *l)
 {
 	const struct herd_tool_option options[] = {
@@ -57,6 +76,7 @@ static int parse(int argc, char **argv, struct listing *l)
 		{ "instance", .text = &l->instance },
 		{ "all", .flag = &l->all },
 		{ "policy", .text = &l->policy },
+		{ "without", .text = &l->without },
 		{ "min-rank", .number = &l->min_rank, .most = 100 },
 		{ "expand", .flag = &l->expand },
 		{ "json", .flag = &l->json },
@@ -67,7 +87,7 @@ static int parse(int argc, char **argv, struct listing *l)
 
 	if (!status && optind < argc)
 		return herd_tool_usage("list", "what is \"%s\"?", argv[optind]);
-	return status;
+	return status ? status : parse_without(l);
 }
 
 /* ---- output ---- */
@@ -202,7 +222,7 @@ static int list_group(struct listing *l, const struct herd_group *g,
 {
 	CLEANUP(herd_report_names_deinit) struct herd_report_names names = { 0 };
 	CLEANUP(cleanup_herd) struct herd_herd *h = NULL;
-	int err = herd_herd_make(l->txn, g, &h, diag);
+	int err = herd_herd_make_without(l->txn, g, l->without_bits, &h, diag);
 
 	if (!err)
 		herd_herd_set_knowledge(h, l->knowledge);
