@@ -426,7 +426,8 @@ int herd_examine(struct herd_examiner *x, struct herd_txn *t,
 			err = examine_side(x, t, inst, path, &side);
 	}
 	if (err || !herd_has_content(own) || own->volume >= s->n_volumes ||
-	    (herd_has_content(ref) && !memcmp(own->digest, ref->digest, 32)))
+	    (herd_has_content(ref) && own->size &&
+	     !memcmp(own->digest, ref->digest, 32)))
 		return err;
 	side.instance = inst->id;
 	side.entry = own;

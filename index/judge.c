@@ -137,6 +137,9 @@ static int look_again(const struct whom *w, const struct herd_judge_stacked *s,
 	if ((w->h->without & HERD_WITHOUT_SECOND_LOOK) ||
 	    !herd_judge_coarse(&full, own, w->member, tallies, &n, &coarse))
 		return look_at_log(w, own, f);
+	/* of what is no log the others may have it later, or had it */
+	if (own->absent && !s->s.log)
+		return 0;
 	coarse.variants = f->verdict.variants;
 	coarse.has_baseline = f->verdict.has_baseline;
 	coarse.baseline_reasons = f->verdict.baseline_reasons;

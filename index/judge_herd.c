@@ -127,9 +127,11 @@ static int find_place(struct herd_txn *t, const struct herd_herd *h,
 		return 0;
 	int err = herd_path_full(t, path, &name);
 
-	if (!err)
-		s->place = herd_place_of((const char *)name.data, name.len);
-	return err;
+	if (err)
+		return err;
+	s->place = herd_place_of((const char *)name.data, name.len);
+	s->log = herd_place_is_log((const char *)name.data, name.len);
+	return 0;
 }
 
 /* Of a part of the herd: what was counted when it was made. */

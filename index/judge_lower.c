@@ -10,8 +10,10 @@
 #include "index/judge_internal.h"
 
 #include "index/content.h"
+#include "index/identity.h"
 #include "index/place.h"
 
+#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -87,22 +89,24 @@ static bool no_wider(const struct herd_variant *own,
 	       own->gid == log->gid && !(own->mode & ~log->mode & 07777);
 }
 
-/* A log that (nearly) everybody keeps: the version most have. */
+/* The log as most of those have it who have one. */
 static int log_of(struct herd_txn *t, const struct herd_herd *h, uint32_t path,
 		  struct herd_variant *ret)
 {
 	CLEANUP(herd_stacked_deinit) struct herd_judge_stacked s = { 0 };
-	size_t most = 0;
+	uint32_t most = 0;
 	int err = herd_stacked_get(t, h, path, &s);
 
-	if (err)
-		return err;
-	for (size_t i = 1; i < s.s.n; i++)
-		if (s.s.tallies[i].count > s.s.tallies[most].count)
-			most = i;
-	*ret = s.s.n ? s.s.tallies[most].variant :
-		       (struct herd_variant){ .absent = true };
-	return 0;
+	*ret = (struct herd_variant){ .absent = true };
+	for (size_t i = 0; i < s.s.n && !err; i++) {
+		const struct herd_tally *tally = &s.s.tallies[i];
+
+		if (tally->variant.absent || tally->count <= most)
+			continue;
+		most = tally->count;
+		*ret = tally->variant;
+	}
+	return err;
 }
 
 /* auth.log.1, where there is an auth.log. */
@@ -184,7 +188,86 @@ static int lower_rotated(struct herd_txn *t, const struct herd_herd *h,
 	return err;
 }
 
+/* ---- histories ---- */
+
+static int machine_id(struct herd_txn *t, uint32_t instance, char *ret,
+		      size_t size)
+{
+	struct herd_identity *identity = NULL;
+	enum herd_token_kind kind;
+	const void *bytes;
+	size_t len;
+	int err = herd_tokens_get(t, instance, &bytes, &len);
+
+	ret[0] = '\0';
+	if (!err)
+		err = herd_identity_decode(bytes, len, &identity);
+	if (err)
+		return err == -ENOENT ? 0 : err;
+	for (size_t i = 0; herd_identity_token(identity, i, &kind, &bytes, &len);
+	     i++)
+		if (kind == HERD_TOKEN_MACHINE_ID && len < size)
+			snprintf(ret, size, "%.*s", (int)len,
+				 (const char *)bytes);
+	herd_identity_destroy(identity);
+	return 0;
+}
+
+/*
+ * Who has logged in has a history; that he did, the journal of his own tells.
+ * path: of the history that is missing.
+ */
+static int history_is_due(struct herd_txn *t, const struct herd_herd *h,
+			  uint32_t instance, uint32_t path, bool *ret)
+{
+	char id[64], journal[160];
+	struct herd_entry home, e;
+	uint32_t parent, at;
+	const char *name;
+	size_t len;
+	int err = herd_path_get(t, path, &parent, &name, &len);
+
+	*ret = false;
+	if (!err)
+		err = machine_id(t, instance, id, sizeof(id));
+	if (!err)
+		err = herd_entry_get(t, instance, h->group.reference, parent,
+				     &home);
+	if (err || !id[0])
+		return err == -ENOENT ? 0 : err;
+	snprintf(journal, sizeof(journal), "var/log/journal/%s/user-%u.journal",
+		 id, home.uid);
+	err = herd_path_resolve(t, journal, strlen(journal), &at);
+	if (!err)
+		err = herd_entry_get(t, instance, h->group.reference, at, &e);
+	*ret = !err;
+	return err == -ENOENT ? 0 : err;
+}
+
+static bool is_history(const char *path, size_t len)
+{
+	static const char ending[] = "_history";
+	const size_t n = sizeof(ending) - 1;
+
+	return len > n && !memcmp(path + len - n, ending, n);
+}
+
 /* ---- all of it ---- */
+
+static int lower_expected(struct herd_txn *t, const struct herd_herd *h,
+			  uint32_t instance, const struct herd_buf *path,
+			  struct herd_finding *f)
+{
+	bool due = false;
+	int err = 0;
+
+	if ((f->verdict.reasons & HERD_REASON_ABSENT) &&
+	    is_history((char *)path->data, path->len))
+		err = history_is_due(t, h, instance, f->path, &due);
+	if (!err && !due)
+		lower(f, HERD_REASON_EXPECTED);
+	return err;
+}
 
 /* Data that nobody runs, and that lets nobody in. */
 static bool is_harmless(const struct herd_variant *v)
@@ -222,7 +305,7 @@ int herd_judge_lower(struct herd_txn *t, const struct herd_herd *h,
 	if (!(h->without & HERD_WITHOUT_EXPECTED) &&
 	    !(f->verdict.reasons & ~expected) &&
 	    herd_place_is_expected((char *)path.data, path.len))
-		lower(f, HERD_REASON_EXPECTED);
+		err = lower_expected(t, h, instance, &path, f);
 	else if (!(h->without & HERD_WITHOUT_ROTATED) &&
 		 herd_place_is_log((char *)path.data, path.len))
 		err = lower_rotated(t, h, instance, own, f);

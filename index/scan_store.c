@@ -427,7 +427,9 @@ static int tally(struct storing *st, uint32_t path, const struct herd_entry *own
 	herd_variant_of(own, &mine);
 	herd_variant_of(ref, &theirs);
 	if (herd_variant_equal(&mine, &theirs))
-		return 0;
+		return S_ISREG(own->mode) && !own->absent && !own->size ?
+			       herd_examine(st->s->examiner, st->t, st->inst,
+					    path, own, ref) : 0;
 	int err = herd_examine(st->s->examiner, st->t, st->inst, path, own, ref);
 
 	if (err || st->inst->role != HERD_ROLE_MEMBER)

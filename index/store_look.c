@@ -120,6 +120,18 @@ static int variant_alone(struct herd_txn *t, uint32_t instance, uint32_t path,
 	return 0;
 }
 
+/* One that is empty may have been emptied, which its bytes do not tell. */
+static int look_at_empty(struct herd_txn *t, uint32_t instance, uint32_t path,
+			 struct herd_variant *ret)
+{
+	struct herd_look look;
+	int r = herd_look_get(t, instance, path, &look);
+
+	if (!r)
+		ret->sort = look.sort;
+	return r == -ENOENT ? 0 : r;
+}
+
 int herd_variant_against(struct herd_txn *t, uint32_t instance,
 			 uint32_t reference, uint32_t path,
 			 const struct herd_entry *own,
@@ -140,7 +152,7 @@ int herd_variant_against(struct herd_txn *t, uint32_t instance,
 	herd_variant_of(own, ret);
 	ret->sort = same.sort;
 	memcpy(ret->digest, same.digest, sizeof(ret->digest));
-	return 0;
+	return own->size ? 0 : look_at_empty(t, instance, path, ret);
 }
 
 /* The reference's entry, absent where it has none. */

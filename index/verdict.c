@@ -337,7 +337,8 @@ static bool nearly_all_differ(const struct matter *m)
 /*
  * What the instances were baked with, and a quarter of them still has: that
  * most have something else may be an update, or that most were broken into.
- * It is the herd's then, and what is new is told.
+ * It is the herd's then, and what is new is told. Among programs and settings
+ * one member that still has it shows that it does not change of itself.
  */
 static bool stands(const struct matter *m, enum shape shape)
 {
@@ -345,8 +346,12 @@ static bool stands(const struct matter *m, enum shape shape)
 	uint64_t count = m->baseline_at < s->n ?
 				 s->tallies[m->baseline_at].count : 0;
 
-	return m->baseline && shape != SHAPE_LOOSE && count >= 2 &&
-	       count * 4 >= s->members;
+	if (!m->baseline)
+		return false;
+	if (shape == SHAPE_LOOSE)
+		return s->place == HERD_PLACE_FIRM && count >= 1 &&
+		       !m->baseline->absent;
+	return count >= 2 && count * 4 >= s->members;
 }
 
 /*
@@ -364,14 +369,16 @@ static enum herd_class classify(const struct matter *m, size_t *ret_herd,
 	bool firm = s->place == HERD_PLACE_FIRM;
 	uint64_t kinds = (uint64_t)s->n + s->left_out;
 
-	if (stands(m, shape)) {
+	bool stood = stands(m, shape);
+
+	if (stood) {
 		top = m->baseline_at;
 		own_top = m->own_at == top;
 		tied = false;
 	}
 	*ret_herd = top;
 	*ret_kinds = 0;
-	if (own_top && shape != SHAPE_LOOSE &&
+	if (own_top && (shape != SHAPE_LOOSE || stood) &&
 	    (!tied || top == m->baseline_at))
 		return HERD_CLASS_SAME;
 	/* seen from one of several equals, the herd is another of them */
@@ -386,7 +393,11 @@ static enum herd_class classify(const struct matter *m, size_t *ret_herd,
 	if (named && kinds < s->alike)
 		kinds = s->alike;
 	*ret_kinds = kinds;
-	if (shape == SHAPE_LOOSE && firm && !nearly_all_differ(m))
+	if (stood && shape == SHAPE_LOOSE)
+		return HERD_CLASS_DEVIANT;
+	/* to have nothing is no common version where most have something */
+	if (shape == SHAPE_LOOSE && firm && !nearly_all_differ(m) &&
+	    !(own_top && m->own->absent))
 		return own_top ? HERD_CLASS_SAME : HERD_CLASS_DEVIANT;
 	/* two of two: where state is kept, that is what is to be expected */
 	if (shape == SHAPE_BANDS && s->members == 2 &&

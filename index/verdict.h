@@ -128,6 +128,7 @@ struct herd_stack {
 	uint32_t alike;
 	bool templated;	/* … and whose name has the same form */
 	enum herd_place place;
+	bool log;	/* herd_place_is_log */
 };
 void herd_judge_stack(const struct herd_stack *s, const struct herd_variant *own,
 		      bool member, const struct herd_variant *baseline,
