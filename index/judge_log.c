@@ -17,6 +17,15 @@
 
 enum making { MAKING_UNKNOWN, MAKING_OWN, MAKING_REWRITTEN };
 
+/* A store may hold any number for a time. */
+static bool begins_with(int64_t made, int64_t begins)
+{
+	uint64_t apart = made < begins ? (uint64_t)begins - (uint64_t)made :
+					 (uint64_t)made - (uint64_t)begins;
+
+	return apart <= HERD_LOG_SLACK;
+}
+
 /* How this one's log came about. */
 static int making_of(struct herd_txn *t, const struct herd_herd *h,
 		     uint32_t instance, uint32_t path, enum making *ret)
@@ -37,9 +46,7 @@ static int making_of(struct herd_txn *t, const struct herd_herd *h,
 		return -EBADMSG;
 	if (!e.btime.sec)
 		return 0;
-	*ret = e.btime.sec <= begins + HERD_LOG_SLACK &&
-	       begins <= e.btime.sec + HERD_LOG_SLACK ? MAKING_OWN :
-							MAKING_REWRITTEN;
+	*ret = begins_with(e.btime.sec, begins) ? MAKING_OWN : MAKING_REWRITTEN;
 	return 0;
 }
 
