@@ -371,6 +371,12 @@ static int look_at(struct herd_examiner *x, const struct herd_side *side,
 		err = herd_examine_read(x, side, (size_t)size);
 	if (err)
 		return err == -ENOMEM ? err : 0;
+	/* a key may stand behind certificates */
+	if (herd_holds_key(x->bytes.data, (size_t)size)) {
+		f->secret = true;
+		if (sort == HERD_SORT_TEXT)
+			f->look.sort = HERD_SORT_KEY + 1;
+	}
 	f->text = true;
 	return normalise(x, side, &f->look);
 }
