@@ -495,26 +495,30 @@ static bool has_sort(const struct herd_variant *v)
 
 /*
  * A file without content, or one that could not be looked into, is of the
- * sort that others of its kind are. The others are compared all the same:
+ * sort that most others of its kind are. The others are compared all the same:
  * nobody makes the second look blind by one file that cannot be read.
  */
 static void adopt_sort(struct herd_variant *v, const struct herd_tally *tallies,
 		       size_t n)
 {
-	uint32_t most = 0;
+	uint64_t have[256] = { 0 };
+	unsigned most = 0;
 
 	if (v->absent || !S_ISREG(v->mode) || has_sort(v))
 		return;
 	for (size_t i = 0; i < n; i++) {
 		const struct herd_variant *other = &tallies[i].variant;
 
-		if (other->absent || !has_sort(other) ||
-		    other->mode != v->mode || other->uid != v->uid ||
-		    other->gid != v->gid || tallies[i].count <= most)
-			continue;
-		most = tallies[i].count;
-		v->sort = other->sort;
+		if (!other->absent && has_sort(other) &&
+		    other->mode == v->mode && other->uid == v->uid &&
+		    other->gid == v->gid)
+			have[other->sort] += tallies[i].count;
 	}
+	for (unsigned sort = 1; sort < ARRAY_SIZE(have); sort++)
+		if (have[sort] > have[most])
+			most = sort;
+	if (have[most])
+		v->sort = (uint8_t)most;
 }
 
 size_t herd_tally_coarsen(struct herd_tally *tallies, size_t n)
