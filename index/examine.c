@@ -375,11 +375,32 @@ static int look_at(struct herd_examiner *x, const struct herd_side *side,
 	return normalise(x, side, &f->look);
 }
 
+/* Where a link leads, without the tokens that are in it. */
+static int look_at_link(struct herd_examiner *x, struct herd_txn *t,
+			uint32_t path, const struct herd_side *side)
+{
+	const struct herd_entry *e = side->entry;
+	struct herd_look look = { 0 };
+
+	x->normal.len = 0;
+	if (side->identity && e->n_bytes &&
+	    herd_identity_normalise(side->identity, e->bytes, e->n_bytes,
+				    &x->normal)) {
+		look.normal = true;
+		herd_sha256(x->normal.data, x->normal.len, look.digest);
+	}
+	return x->normal.failed ? -ENOMEM :
+	       herd_look_put(t, side->instance, path, &look);
+}
+
 static int examine_side(struct herd_examiner *x, struct herd_txn *t,
 			const struct herd_instance *inst, uint32_t path,
 			const struct herd_side *side)
 {
 	struct found f = { .text = false };
+
+	if (S_ISLNK(side->entry->mode))
+		return look_at_link(x, t, path, side);
 	int err = look_at(x, side, &f);
 
 	if (!err)
@@ -405,6 +426,13 @@ static int place_of(struct herd_examiner *x, struct herd_txn *t, uint32_t path,
 	return herd_examine_meet(x, path, (const char *)name.data, name.len);
 }
 
+static bool may_be_looked_at(const struct herd_entry *e)
+{
+	return herd_has_content(e) ||
+	       (!e->absent && S_ISLNK(e->mode) &&
+		e->digest_kind == HERD_DIGEST_SHA256);
+}
+
 int herd_examine(struct herd_examiner *x, struct herd_txn *t,
 		 const struct herd_instance *inst, uint32_t path,
 		 const struct herd_entry *own, const struct herd_entry *ref)
@@ -416,7 +444,7 @@ int herd_examine(struct herd_examiner *x, struct herd_txn *t,
 
 	if (err)
 		return err;
-	if (herd_has_content(ref)) {
+	if (may_be_looked_at(ref)) {
 		side.instance = s->reference.id;
 		side.entry = ref;
 		side.identity = x->ref;
@@ -425,8 +453,8 @@ int herd_examine(struct herd_examiner *x, struct herd_txn *t,
 		if (err == -ENOENT)
 			err = examine_side(x, t, inst, path, &side);
 	}
-	if (err || !herd_has_content(own) || own->volume >= s->n_volumes ||
-	    (herd_has_content(ref) && own->size &&
+	if (err || !may_be_looked_at(own) || own->volume >= s->n_volumes ||
+	    (may_be_looked_at(ref) && own->size &&
 	     !memcmp(own->digest, ref->digest, 32)))
 		return err;
 	side.instance = inst->id;

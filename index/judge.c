@@ -16,6 +16,7 @@
  */
 #include "index/judge_internal.h"
 
+#include "index/content.h"
 #include "index/knowledge.h"
 
 #include <string.h>
@@ -137,6 +138,11 @@ static int look_again(const struct whom *w, const struct herd_judge_stacked *s,
 	if ((w->h->without & HERD_WITHOUT_SECOND_LOOK) ||
 	    !herd_judge_coarse(&full, own, w->member, tallies, &n, &coarse))
 		return look_at_log(w, own, f);
+	/* of two one is odd, but a log that is there and has content is not */
+	if (full.members == 2 && s->s.log && !own->absent && own->sort &&
+	    own->sort != HERD_SORT_EMPTY + 1 &&
+	    !herd_sort_is_code((enum herd_sort)(own->sort - 1)))
+		return 0;
 	/* of what is no log the others may have it later, or had it */
 	if (own->absent && !s->s.log)
 		return 0;
