@@ -80,8 +80,8 @@ unsigned herd_facts_of(const struct herd_meaning_side *own,
 		return facts;
 	if (!own->uid)
 		facts |= HERD_FACT_ROOT;
-	if (!S_ISLNK(own->mode) && own->mode & 0002 &&
-	    !(own->mode & S_ISVTX) && (herd->absent || !(herd->mode & 0002)))
+	if (!S_ISLNK(own->mode) && own->mode & 0002 && !(own->mode & S_ISVTX) &&
+	    (herd->absent || !(herd->mode & 0002)))
 		facts |= HERD_FACT_OPEN;
 	if (S_ISLNK(own->mode) && own->text &&
 	    herd_slice_is((struct herd_slice){ own->text, own->len },
@@ -137,19 +137,31 @@ static void strip_volume(struct question *q)
 
 static bool unconditional(const struct herd_rule *r)
 {
-	return !r->types && !r->changes && !r->facts && !r->not_facts && !r->has;
+	return !r->types && !r->changes && !r->facts && !r->not_facts &&
+	       !r->has;
 }
 
-static bool matches(const struct herd_rules *rules, const struct herd_rule *r,
-		    const struct question *q)
+static bool holds(const struct herd_rule *r, const struct question *q)
 {
 	if ((r->types && !(r->types & q->type)) ||
 	    (r->changes && !(r->changes & q->reasons)) ||
 	    (r->facts & ~q->facts) || (r->not_facts & q->facts))
 		return false;
-	if (!herd_rule_path(rules, r, q->path, q->len))
-		return false;
 	return !r->has || herd_slice_has(q->text, r->has);
+}
+
+/* The last one whose path matches and whose conditions hold, or NULL. */
+static const struct herd_rule *rule_for(const struct herd_rules *rules,
+					const struct question *q)
+{
+	struct herd_rule_scan s;
+	const struct herd_rule *r;
+
+	herd_rule_scan(&s, rules, q->path, q->len);
+	do {
+		r = herd_rule_next(&s);
+	} while (r && !holds(r, q));
+	return r;
 }
 
 /* ---- words ---- */
@@ -179,7 +191,8 @@ static void say(const struct herd_rule *rule, const char *what,
 					 q->len - (size_t)(name - q->path),
 					 NAME_SHOWN_MAX);
 		else if (herd_slice_is(s, "path"))
-			herd_words_bytes(&w, q->path, q->len, NAME_SHOWN_MAX * 2);
+			herd_words_bytes(&w, q->path, q->len,
+					 NAME_SHOWN_MAX * 2);
 	}
 }
 
@@ -190,8 +203,11 @@ static int meaning_by(const struct herd_rules *rules,
 		      struct herd_meaning *m)
 {
 	static const struct herd_rule none;
-	struct herd_telling t = { .own = own, .herd = herd, .path = q->path,
-				  .path_len = q->len, .reasons = q->reasons };
+	struct herd_telling t = { .own = own,
+				  .herd = herd,
+				  .path = q->path,
+				  .path_len = q->len,
+				  .reasons = q->reasons };
 	char what[HERD_MEANING_WHY_MAX];
 	int err;
 
@@ -225,27 +241,25 @@ int herd_meaning_of(const struct herd_rules *rules, const char *path,
 		    const struct herd_meaning_side *herd,
 		    struct herd_meaning *ret)
 {
-	struct question q = { .path = path, .len = path_len,
+	struct question q = { .path = path,
+			      .len = path_len,
 			      .reasons = reasons };
 	struct herd_meaning m = { 0 };
-	const struct herd_rule *rule = NULL;
 	int err;
 
 	strip_volume(&q);
 	q.type = type_of(own->absent ? herd->mode : own->mode);
 	q.facts = herd_facts_of(own, herd, q.path, q.len);
-	if (!(reasons & (HERD_REASON_CONTENT | HERD_REASON_TARGET |
-			 HERD_REASON_ADDED | HERD_REASON_TYPE |
-			 HERD_REASON_ABSENT | HERD_REASON_UNREADABLE)))
+	if (!(reasons &
+	      (HERD_REASON_CONTENT | HERD_REASON_TARGET | HERD_REASON_ADDED |
+	       HERD_REASON_TYPE | HERD_REASON_ABSENT | HERD_REASON_UNREADABLE)))
 		q.facts |= HERD_FACT_STEADY;
 	if (!own->absent && own->text)
-		q.text = (struct herd_slice){
-			own->text, own->len < HERD_MEANING_TEXT_MAX ?
-			own->len : HERD_MEANING_TEXT_MAX };
-	for (size_t i = rules->n_rules; i-- > 0 && !rule;)
-		if (matches(rules, &rules->rules[i], &q))
-			rule = &rules->rules[i];
-	err = meaning_by(rules, rule, &q, own, herd, &m);
+		q.text = (struct herd_slice){ own->text,
+					      own->len < HERD_MEANING_TEXT_MAX ?
+						      own->len :
+						      HERD_MEANING_TEXT_MAX };
+	err = meaning_by(rules, rule_for(rules, &q), &q, own, herd, &m);
 	if (!err)
 		*ret = m;
 	return err;
@@ -255,13 +269,12 @@ bool herd_meaning_wants(const struct herd_rules *rules, const char *path,
 			size_t path_len)
 {
 	struct question q = { .path = path, .len = path_len };
+	struct herd_rule_scan s;
+	const struct herd_rule *r;
 
 	strip_volume(&q);
-	for (size_t i = rules->n_rules; i-- > 0;) {
-		const struct herd_rule *r = &rules->rules[i];
-
-		if (!herd_rule_path(rules, r, q.path, q.len))
-			continue;
+	herd_rule_scan(&s, rules, q.path, q.len);
+	while ((r = herd_rule_next(&s))) {
 		if (r->has || r->differ->wants)
 			return true;
 		if (unconditional(r))

@@ -23,10 +23,10 @@
 
 /* What a file is by its first bytes. */
 enum herd_kind {
-	HERD_KIND_UNKNOWN,	/* nobody looked; text says it where it is */
+	HERD_KIND_UNKNOWN, /* nobody looked; text says it where it is */
 	HERD_KIND_EMPTY,
 	HERD_KIND_TEXT,
-	HERD_KIND_SCRIPT,	/* "#!" */
+	HERD_KIND_SCRIPT, /* "#!" */
 	HERD_KIND_ELF,
 	HERD_KIND_DATA,
 };
@@ -35,26 +35,26 @@ enum herd_kind herd_kind_of(const void *bytes, size_t len);
 
 /* One version of a path. All borrowed. */
 struct herd_meaning_side {
-	bool absent;		/* then nothing else is set */
+	bool absent; /* then nothing else is set */
 	uint32_t mode, uid, gid;
 	uint64_t size;
-	enum herd_kind kind;	/* of a regular file */
+	enum herd_kind kind; /* of a regular file */
 	/* content from its first byte on, where it is at hand, else NULL; may
 	   be less than size. Of a link its target. */
 	const void *text;
 	size_t len;
-	const void *capability;	/* security.capability; NULL: none */
+	const void *capability; /* security.capability; NULL: none */
 	size_t capability_len;
 };
 
 struct herd_meaning {
-	const char *category;	/* never NULL; borrowed from the rules */
-	const char *technique;	/* "T1053.003" or ""; borrowed */
-	uint8_t severity;	/* 0…100 */
-	bool loud;		/* what changed is of the dangerous sort */
-	char why[HERD_MEANING_WHY_MAX];	/* one line of safe UTF-8 */
+	const char *category;  /* never NULL; borrowed from the rules */
+	const char *technique; /* "T1053.003" or ""; borrowed */
+	uint8_t severity;      /* 0…100 */
+	bool loud;	       /* what changed is of the dangerous sort */
+	char why[HERD_MEANING_WHY_MAX]; /* one line of safe UTF-8 */
 	/* the rule that said so, to be looked up; "" and 0: none did */
-	const char *rule_file;	/* borrowed */
+	const char *rule_file; /* borrowed */
 	unsigned rule_line;
 };
 

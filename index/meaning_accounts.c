@@ -12,7 +12,7 @@
 
 #define NAME_SHOWN_MAX 40
 #define SHELL_SHOWN_MAX 40
-#define MEMBERS_MAX 64	/* of a group, that are compared */
+#define MEMBERS_MAX 64 /* of a group, that are compared */
 
 static void put_slice(struct herd_telling *t, struct herd_slice s, size_t max)
 {
@@ -72,7 +72,7 @@ static bool passwd_loud(struct herd_telling *t, struct herd_slice line,
 	fields_of(line, f, PASSWD_N);
 	if (old)
 		fields_of(*old, o, PASSWD_N);
-	if (*line.p == '+' || !f[NAME].len)	/* NIS; no name */
+	if (*line.p == '+' || !f[NAME].len) /* NIS; no name */
 		return true;
 	if (zero(f[UID]) && !(old && zero(o[UID])))
 		return true;
@@ -144,8 +144,11 @@ static void passwd_show(struct herd_telling *t, struct herd_slice line,
 }
 
 const struct herd_style herd_style_passwd = {
-	.noun = "line", .comments = HERD_COMMENTS_NONE, .key = account_key,
-	.show = passwd_show, .loud = passwd_loud,
+	.noun = "line",
+	.comments = HERD_COMMENTS_NONE,
+	.key = account_key,
+	.show = passwd_show,
+	.loud = passwd_loud,
 };
 
 /* ---- shadow ---- */
@@ -209,8 +212,11 @@ static void shadow_show(struct herd_telling *t, struct herd_slice line,
 }
 
 const struct herd_style herd_style_shadow = {
-	.noun = "line", .comments = HERD_COMMENTS_NONE, .key = account_key,
-	.show = shadow_show, .loud = shadow_loud,
+	.noun = "line",
+	.comments = HERD_COMMENTS_NONE,
+	.key = account_key,
+	.show = shadow_show,
+	.loud = shadow_loud,
 };
 
 /* ---- group ---- */
@@ -224,8 +230,8 @@ static void members_of(struct herd_slice list, struct members *ret)
 {
 	ret->n = 0;
 	while (list.len && ret->n < MEMBERS_MAX) {
-		struct herd_slice m = herd_slice_trim(
-			herd_slice_until(&list, ","));
+		struct herd_slice m =
+			herd_slice_trim(herd_slice_until(&list, ","));
 
 		if (m.len)
 			ret->v[ret->n++] = m;
@@ -244,8 +250,19 @@ static bool among(const struct members *m, struct herd_slice name)
 static bool strong_group(struct herd_slice name, struct herd_slice gid)
 {
 	static const char *const names[] = {
-		"root", "sudo", "wheel", "admin", "docker", "lxd", "disk",
-		"shadow", "adm", "kmem", "libvirt", "staff", "systemd-journal",
+		"root",
+		"sudo",
+		"wheel",
+		"admin",
+		"docker",
+		"lxd",
+		"disk",
+		"shadow",
+		"adm",
+		"kmem",
+		"libvirt",
+		"staff",
+		"systemd-journal",
 		"google-sudoers",
 	};
 
@@ -277,8 +294,7 @@ static bool group_loud(struct herd_telling *t, struct herd_slice line,
 }
 
 static void put_missing(struct herd_telling *t, const char *word,
-			const struct members *these,
-			const struct members *in)
+			const struct members *these, const struct members *in)
 {
 	bool first = true;
 
@@ -318,8 +334,11 @@ static void group_show(struct herd_telling *t, struct herd_slice line,
 }
 
 const struct herd_style herd_style_group = {
-	.noun = "line", .comments = HERD_COMMENTS_NONE, .key = account_key,
-	.show = group_show, .loud = group_loud,
+	.noun = "line",
+	.comments = HERD_COMMENTS_NONE,
+	.key = account_key,
+	.show = group_show,
+	.loud = group_loud,
 };
 
 /* ---- sudoers ---- */
@@ -328,9 +347,13 @@ static bool sudoers_loud(struct herd_telling *t, struct herd_slice line,
 			 const struct herd_slice *old)
 {
 	static const char *const words[] = {
-		"NOPASSWD", "!authenticate", "!requiretty", "timestamp_timeout",
-		"!tty_tickets", "env_keep", "!env_reset", "!secure_path",
-		"include", "!log", "(ALL", "=ALL", "= ALL", NULL,
+		"NOPASSWD",	"!authenticate",
+		"!requiretty",	"timestamp_timeout",
+		"!tty_tickets", "env_keep",
+		"!env_reset",	"!secure_path",
+		"include",	"!log",
+		"(ALL",		"=ALL",
+		"= ALL",	NULL,
 	};
 
 	(void)t;
@@ -339,7 +362,8 @@ static bool sudoers_loud(struct herd_telling *t, struct herd_slice line,
 }
 
 const struct herd_style herd_style_sudoers = {
-	.noun = "line", .comments = HERD_COMMENTS_SUDOERS,
+	.noun = "line",
+	.comments = HERD_COMMENTS_SUDOERS,
 	.loud = sudoers_loud,
 };
 
@@ -482,8 +506,9 @@ static void keys_show(struct herd_telling *t, struct herd_slice line,
 static bool keys_loud(struct herd_telling *t, struct herd_slice line,
 		      const struct herd_slice *old)
 {
-	static const char *const words[] = { "command=", "environment=",
-					     "cert-authority", "tunnel=", NULL };
+	static const char *const words[] = {
+		"command=", "environment=", "cert-authority", "tunnel=", NULL
+	};
 	struct key k, was;
 
 	(void)t;
@@ -496,6 +521,9 @@ static bool keys_loud(struct herd_telling *t, struct herd_slice line,
 }
 
 const struct herd_style herd_style_keys = {
-	.noun = "key", .comments = HERD_COMMENTS_HASH, .key = keys_key,
-	.show = keys_show, .loud = keys_loud,
+	.noun = "key",
+	.comments = HERD_COMMENTS_HASH,
+	.key = keys_key,
+	.show = keys_show,
+	.loud = keys_loud,
 };

@@ -82,11 +82,29 @@ static bool hosts_loud(struct herd_telling *t, struct herd_slice line,
 		       const struct herd_slice *old)
 {
 	static const char *const names[] = {
-		"debian.org", "ubuntu.com", "amazonaws.com", "amazonlinux",
-		"redhat.com", "centos.org", "fedoraproject.org", "security.",
-		"update", "clamav", "virus", "crowdstrike", "falcon",
-		"sentinelone", "github.com", "pypi", "npmjs", "docker.io",
-		"metadata", "splunk", "datadog", "elastic", NULL,
+		"debian.org",
+		"ubuntu.com",
+		"amazonaws.com",
+		"amazonlinux",
+		"redhat.com",
+		"centos.org",
+		"fedoraproject.org",
+		"security.",
+		"update",
+		"clamav",
+		"virus",
+		"crowdstrike",
+		"falcon",
+		"sentinelone",
+		"github.com",
+		"pypi",
+		"npmjs",
+		"docker.io",
+		"metadata",
+		"splunk",
+		"datadog",
+		"elastic",
+		NULL,
 	};
 
 	(void)t;
@@ -113,16 +131,22 @@ static void hosts_show(struct herd_telling *t, struct herd_slice line,
 }
 
 const struct herd_style herd_style_hosts = {
-	.noun = "line", .comments = HERD_COMMENTS_HASH, .key = hosts_key,
-	.show = hosts_show, .loud = hosts_loud,
+	.noun = "line",
+	.comments = HERD_COMMENTS_HASH,
+	.key = hosts_key,
+	.show = hosts_show,
+	.loud = hosts_loud,
 };
 
 const struct herd_style herd_style_resolv = {
-	.noun = "line", .comments = HERD_COMMENTS_SEMICOLON,
+	.noun = "line",
+	.comments = HERD_COMMENTS_SEMICOLON,
 };
 
 const struct herd_style herd_style_nsswitch = {
-	.noun = "line", .comments = HERD_COMMENTS_HASH, .key = colon_key,
+	.noun = "line",
+	.comments = HERD_COMMENTS_HASH,
+	.key = colon_key,
 	.show = colon_show,
 };
 
@@ -132,18 +156,29 @@ static bool sshd_loud(struct herd_telling *t, struct herd_slice line,
 		      const struct herd_slice *old)
 {
 	static const struct {
-		const char *key, *value;	/* NULL: any */
+		const char *key, *value; /* NULL: any */
 	} settings[] = {
-		{ "PermitRootLogin", "yes" }, { "PasswordAuthentication", "yes" },
-		{ "PermitEmptyPasswords", "yes" }, { "UsePAM", "no" },
-		{ "PermitUserEnvironment", "yes" }, { "GatewayPorts", "yes" },
-		{ "StrictModes", "no" }, { "PermitTunnel", "yes" },
-		{ "PubkeyAuthentication", "yes" }, { "LogLevel", "QUIET" },
-		{ "AuthorizedKeysFile", NULL }, { "AuthorizedKeysCommand", NULL },
-		{ "AuthorizedPrincipalsFile", NULL }, { "ForceCommand", NULL },
-		{ "TrustedUserCAKeys", NULL }, { "Match", NULL },
-		{ "Include", NULL }, { "Subsystem", NULL }, { "Port", NULL },
-		{ "HostKey", NULL }, { "SetEnv", NULL },
+		{ "PermitRootLogin", "yes" },
+		{ "PasswordAuthentication", "yes" },
+		{ "PermitEmptyPasswords", "yes" },
+		{ "UsePAM", "no" },
+		{ "PermitUserEnvironment", "yes" },
+		{ "GatewayPorts", "yes" },
+		{ "StrictModes", "no" },
+		{ "PermitTunnel", "yes" },
+		{ "PubkeyAuthentication", "yes" },
+		{ "LogLevel", "QUIET" },
+		{ "AuthorizedKeysFile", NULL },
+		{ "AuthorizedKeysCommand", NULL },
+		{ "AuthorizedPrincipalsFile", NULL },
+		{ "ForceCommand", NULL },
+		{ "TrustedUserCAKeys", NULL },
+		{ "Match", NULL },
+		{ "Include", NULL },
+		{ "Subsystem", NULL },
+		{ "Port", NULL },
+		{ "HostKey", NULL },
+		{ "SetEnv", NULL },
 		{ "AuthorizedKeysCommandUser", NULL },
 	};
 	struct herd_slice key = herd_slice_until(&line, " \t=");
@@ -159,18 +194,33 @@ static bool sshd_loud(struct herd_telling *t, struct herd_slice line,
 }
 
 const struct herd_style herd_style_sshd = {
-	.noun = "line", .comments = HERD_COMMENTS_HASH, .key = word_key,
-	.show = word_show, .loud = sshd_loud,
+	.noun = "line",
+	.comments = HERD_COMMENTS_HASH,
+	.key = word_key,
+	.show = word_show,
+	.loud = sshd_loud,
 };
 
 static bool pam_loud(struct herd_telling *t, struct herd_slice line,
 		     const struct herd_slice *old)
 {
 	static const char *const words[] = {
-		"pam_permit", "pam_exec", "pam_python", "pam_script", "nullok",
-		"sufficient", "default=ignore", "success=", " /", "\t/",
-		"pam_rootok", "pam_debug", "pam_succeed_if", "pam_listfile",
-		"pam_tty_audit", NULL,
+		"pam_permit",
+		"pam_exec",
+		"pam_python",
+		"pam_script",
+		"nullok",
+		"sufficient",
+		"default=ignore",
+		"success=",
+		" /",
+		"\t/",
+		"pam_rootok",
+		"pam_debug",
+		"pam_succeed_if",
+		"pam_listfile",
+		"pam_tty_audit",
+		NULL,
 	};
 
 	(void)t;
@@ -180,14 +230,17 @@ static bool pam_loud(struct herd_telling *t, struct herd_slice line,
 
 static bool pam_loud_removed(struct herd_slice line)
 {
-	static const char *const words[] = { "pam_unix", "pam_deny", "pam_faillock",
-					     "pam_tally", "pam_sss", NULL };
+	static const char *const words[] = { "pam_unix",     "pam_deny",
+					     "pam_faillock", "pam_tally",
+					     "pam_sss",	     NULL };
 
 	return herd_slice_has_any(line, words);
 }
 
 const struct herd_style herd_style_pam = {
-	.noun = "line", .comments = HERD_COMMENTS_HASH, .loud = pam_loud,
+	.noun = "line",
+	.comments = HERD_COMMENTS_HASH,
+	.loud = pam_loud,
 	.loud_removed = pam_loud_removed,
 };
 
@@ -195,9 +248,11 @@ static bool env_loud(struct herd_telling *t, struct herd_slice line,
 		     const struct herd_slice *old)
 {
 	static const char *const words[] = {
-		"LD_PRELOAD", "LD_LIBRARY_PATH", "LD_AUDIT", "BASH_ENV",
-		"PROMPT_COMMAND", "PYTHONSTARTUP", "PYTHONPATH", "PERL5",
-		"NODE_OPTIONS", "_proxy", "_PROXY", "HISTFILE", NULL,
+		"LD_PRELOAD", "LD_LIBRARY_PATH", "LD_AUDIT",
+		"BASH_ENV",   "PROMPT_COMMAND",	 "PYTHONSTARTUP",
+		"PYTHONPATH", "PERL5",		 "NODE_OPTIONS",
+		"_proxy",     "_PROXY",		 "HISTFILE",
+		NULL,
 	};
 
 	(void)t;
@@ -206,8 +261,11 @@ static bool env_loud(struct herd_telling *t, struct herd_slice line,
 }
 
 const struct herd_style herd_style_env = {
-	.noun = "line", .comments = HERD_COMMENTS_HASH, .key = equals_key,
-	.show = equals_show, .loud = env_loud,
+	.noun = "line",
+	.comments = HERD_COMMENTS_HASH,
+	.key = equals_key,
+	.show = equals_show,
+	.loud = env_loud,
 };
 
 /* ---- packages ---- */
@@ -216,10 +274,19 @@ static bool apt_loud(struct herd_telling *t, struct herd_slice line,
 		     const struct herd_slice *old)
 {
 	static const char *const words[] = {
-		"Pre-Invoke", "Post-Invoke", "Pre-Install", "Post-Install",
-		"AllowUnauthenticated", "AllowInsecure", "Verify-Peer",
-		"Proxy", "Dir::", "Acquire::Check", "Verify-Host",
-		"AutoDetect", NULL,
+		"Pre-Invoke",
+		"Post-Invoke",
+		"Pre-Install",
+		"Post-Install",
+		"AllowUnauthenticated",
+		"AllowInsecure",
+		"Verify-Peer",
+		"Proxy",
+		"Dir::",
+		"Acquire::Check",
+		"Verify-Host",
+		"AutoDetect",
+		NULL,
 	};
 
 	(void)t;
@@ -228,15 +295,18 @@ static bool apt_loud(struct herd_telling *t, struct herd_slice line,
 }
 
 const struct herd_style herd_style_apt = {
-	.noun = "line", .comments = HERD_COMMENTS_SLASHES, .loud = apt_loud,
+	.noun = "line",
+	.comments = HERD_COMMENTS_SLASHES,
+	.loud = apt_loud,
 };
 
 static bool sources_loud(struct herd_telling *t, struct herd_slice line,
 			 const struct herd_slice *old)
 {
 	static const char *const words[] = {
-		"trusted=yes", "allow-insecure", "Trusted:", "Allow-Insecure:",
-		"gpgcheck=0", "gpgcheck = 0", "sslverify=0", "proxy=", NULL,
+		"trusted=yes",	   "allow-insecure", "Trusted:",
+		"Allow-Insecure:", "gpgcheck=0",     "gpgcheck = 0",
+		"sslverify=0",	   "proxy=",	     NULL,
 	};
 
 	(void)t;
@@ -250,7 +320,9 @@ static bool sources_telling(struct herd_slice line)
 }
 
 const struct herd_style herd_style_sources = {
-	.noun = "line", .comments = HERD_COMMENTS_HASH, .loud = sources_loud,
+	.noun = "line",
+	.comments = HERD_COMMENTS_HASH,
+	.loud = sources_loud,
 	.telling = sources_telling,
 };
 
@@ -260,12 +332,30 @@ static bool web_loud(struct herd_telling *t, struct herd_slice line,
 		     const struct herd_slice *old)
 {
 	static const char *const words[] = {
-		"load_module", "LoadModule", "LoadFile", "auto_prepend_file",
-		"auto_append_file", "AddHandler", "AddType", "SetHandler",
-		"ScriptAlias", "ExtFilterDefine", "content_by_lua", "access_log off",
-		"disable_functions", "allow_url_include", "extension=",
-		"SSLCertificateFile", "|/", "proxy_pass", "ProxyPass", "lua_",
-		"perl_", "js_import", "CustomLog /dev/null", NULL,
+		"load_module",
+		"LoadModule",
+		"LoadFile",
+		"auto_prepend_file",
+		"auto_append_file",
+		"AddHandler",
+		"AddType",
+		"SetHandler",
+		"ScriptAlias",
+		"ExtFilterDefine",
+		"content_by_lua",
+		"access_log off",
+		"disable_functions",
+		"allow_url_include",
+		"extension=",
+		"SSLCertificateFile",
+		"|/",
+		"proxy_pass",
+		"ProxyPass",
+		"lua_",
+		"perl_",
+		"js_import",
+		"CustomLog /dev/null",
+		NULL,
 	};
 
 	(void)t;
@@ -279,7 +369,9 @@ static bool web_telling(struct herd_slice line)
 }
 
 const struct herd_style herd_style_web = {
-	.noun = "line", .comments = HERD_COMMENTS_SEMICOLON, .loud = web_loud,
+	.noun = "line",
+	.comments = HERD_COMMENTS_SEMICOLON,
+	.loud = web_loud,
 	.telling = web_telling,
 };
 
@@ -289,10 +381,20 @@ static bool sysctl_loud(struct herd_telling *t, struct herd_slice line,
 			const struct herd_slice *old)
 {
 	static const char *const words[] = {
-		"core_pattern", "modprobe", "hotplug", "ptrace_scope",
-		"randomize_va_space", "kptr_restrict", "dmesg_restrict",
-		"ip_forward", "modules_disabled", "suid_dumpable",
-		"unprivileged_bpf", "protected_", "lockdown", NULL,
+		"core_pattern",
+		"modprobe",
+		"hotplug",
+		"ptrace_scope",
+		"randomize_va_space",
+		"kptr_restrict",
+		"dmesg_restrict",
+		"ip_forward",
+		"modules_disabled",
+		"suid_dumpable",
+		"unprivileged_bpf",
+		"protected_",
+		"lockdown",
+		NULL,
 	};
 
 	(void)t;
@@ -301,8 +403,11 @@ static bool sysctl_loud(struct herd_telling *t, struct herd_slice line,
 }
 
 const struct herd_style herd_style_sysctl = {
-	.noun = "line", .comments = HERD_COMMENTS_SEMICOLON,
-	.key = equals_key, .show = equals_show, .loud = sysctl_loud,
+	.noun = "line",
+	.comments = HERD_COMMENTS_SEMICOLON,
+	.key = equals_key,
+	.show = equals_show,
+	.loud = sysctl_loud,
 };
 
 /* ---- anything ---- */
@@ -316,7 +421,9 @@ static bool config_loud(struct herd_telling *t, struct herd_slice line,
 }
 
 const struct herd_style herd_style_config = {
-	.noun = "line", .comments = HERD_COMMENTS_HASH, .loud = config_loud,
+	.noun = "line",
+	.comments = HERD_COMMENTS_HASH,
+	.loud = config_loud,
 };
 
 static bool lines_telling(struct herd_slice line)
@@ -325,6 +432,8 @@ static bool lines_telling(struct herd_slice line)
 }
 
 const struct herd_style herd_style_lines = {
-	.noun = "line", .comments = HERD_COMMENTS_RAW, .loud = config_loud,
+	.noun = "line",
+	.comments = HERD_COMMENTS_RAW,
+	.loud = config_loud,
 	.telling = lines_telling,
 };

@@ -38,7 +38,7 @@ static const struct herd_differ differs[] = {
 	{ "pth", true, &herd_style_pth },
 	{ "resolv", true, &herd_style_resolv },
 	{ "script", true, &herd_style_script },
-	{ "secret", false, NULL },	/* shows nothing of the text */
+	{ "secret", false, NULL }, /* shows nothing of the text */
 	{ "shadow", true, &herd_style_shadow },
 	{ "shell", true, &herd_style_shell },
 	{ "sources", true, &herd_style_sources },
@@ -335,8 +335,7 @@ static int tell_changed(struct herd_telling *t,
 		tell_setid(t);
 	if (reasons & HERD_REASON_XATTR)
 		tell_xattr(t);
-	if ((reasons & power) && !(reasons & content) &&
-	    S_ISREG(t->own->mode))
+	if ((reasons & power) && !(reasons & content) && S_ISREG(t->own->mode))
 		herd_words_put(&t->w, ", content unchanged");
 	if (reasons & HERD_REASON_CONTENT) {
 		part(t);

@@ -39,18 +39,18 @@ bool herd_slice_shady(struct herd_slice s);
 
 /* Which lines of a text do not count. */
 enum herd_comments {
-	HERD_COMMENTS_RAW,	/* all count, blanks and all */
-	HERD_COMMENTS_NONE,	/* blank ones */
-	HERD_COMMENTS_HASH,	/* and those that begin with '#' */
-	HERD_COMMENTS_SEMICOLON,	/* and ';' */
-	HERD_COMMENTS_SLASHES,	/* '#' and "//" */
-	HERD_COMMENTS_SUDOERS,	/* '#', but not #include and #1000 */
-	HERD_COMMENTS_SCRIPT,	/* '#', but not "#!" in the first line */
+	HERD_COMMENTS_RAW,	 /* all count, blanks and all */
+	HERD_COMMENTS_NONE,	 /* blank ones */
+	HERD_COMMENTS_HASH,	 /* and those that begin with '#' */
+	HERD_COMMENTS_SEMICOLON, /* and ';' */
+	HERD_COMMENTS_SLASHES,	 /* '#' and "//" */
+	HERD_COMMENTS_SUDOERS,	 /* '#', but not #include and #1000 */
+	HERD_COMMENTS_SCRIPT,	 /* '#', but not "#!" in the first line */
 };
 
 struct herd_line {
 	struct herd_slice s;
-	uint32_t at;		/* its place among those that count */
+	uint32_t at; /* its place among those that count */
 };
 
 struct herd_lines {
@@ -62,6 +62,9 @@ void herd_lines_deinit(struct herd_lines *l);
 /* Trimmed but for HERD_COMMENTS_RAW. Borrows text. 0, -ENOMEM. */
 int herd_lines_split(struct herd_slice text, enum herd_comments comments,
 		     struct herd_lines *ret);
+/* By their bytes, then by place. */
+void herd_lines_sort(struct herd_lines *l);
+int herd_slice_order(struct herd_slice a, struct herd_slice b);
 /*
  * Leaves in each what the other does not have, as many times as it does not,
  * in the order of the text. *ret_moved: nothing is left, but the order was
@@ -78,14 +81,13 @@ struct herd_telling {
 	size_t path_len;
 	unsigned reasons;
 	struct herd_words w;
-	bool loud;	/* the dangerous sort */
-	bool quiet;	/* nothing that acts: comments, order */
+	bool loud;  /* the dangerous sort */
+	bool quiet; /* nothing that acts: comments, order */
 };
 
 struct herd_style {
-	const char *noun;	/* "line", "key", "job" */
+	const char *noun; /* "line", "key", "job" */
 	enum herd_comments comments;
-	bool user_column;	/* for cron: set by the path */
 	/* what a line is about; lines with equal ones are versions of one.
 	   NULL: lines are not paired. */
 	struct herd_slice (*key)(struct herd_slice line);
@@ -103,8 +105,8 @@ struct herd_style {
 
 struct herd_differ {
 	const char *name;
-	bool wants;		/* text is needed */
-	const struct herd_style *style;	/* NULL: only what needs no text */
+	bool wants;			/* text is needed */
+	const struct herd_style *style; /* NULL: only what needs no text */
 };
 
 /* NULL when there is none of that name. */
@@ -130,8 +132,8 @@ extern const struct herd_style herd_style_cron, herd_style_unit,
 	herd_style_udev, herd_style_modprobe, herd_style_modules,
 	herd_style_pth, herd_style_logrotate, herd_style_php;
 extern const struct herd_style herd_style_hosts, herd_style_sshd,
-	herd_style_pam, herd_style_resolv, herd_style_nsswitch,
-	herd_style_apt, herd_style_sources, herd_style_web, herd_style_env,
-	herd_style_sysctl, herd_style_config, herd_style_lines;
+	herd_style_pam, herd_style_resolv, herd_style_nsswitch, herd_style_apt,
+	herd_style_sources, herd_style_web, herd_style_env, herd_style_sysctl,
+	herd_style_config, herd_style_lines;
 
 #endif

@@ -46,8 +46,8 @@ static bool comment(struct herd_slice s, enum herd_comments comments,
 static struct herd_slice next_line(struct herd_slice *text)
 {
 	const char *end = memchr(text->p, '\n', text->len);
-	struct herd_slice line = { text->p, end ? (size_t)(end - text->p) :
-						  text->len };
+	struct herd_slice line = { text->p,
+				   end ? (size_t)(end - text->p) : text->len };
 	size_t gone = line.len + (end ? 1 : 0);
 
 	text->p += gone;
@@ -85,14 +85,19 @@ int herd_lines_split(struct herd_slice text, enum herd_comments comments,
 	return 0;
 }
 
+int herd_slice_order(struct herd_slice a, struct herd_slice b)
+{
+	size_t len = a.len < b.len ? a.len : b.len;
+	int order = len ? memcmp(a.p, b.p, len) : 0;
+
+	return order ? order : (a.len > b.len) - (a.len < b.len);
+}
+
 static int by_bytes(const void *a, const void *b)
 {
 	const struct herd_line *x = a, *y = b;
-	size_t len = x->s.len < y->s.len ? x->s.len : y->s.len;
-	int order = len ? memcmp(x->s.p, y->s.p, len) : 0;
+	int order = herd_slice_order(x->s, y->s);
 
-	if (!order)
-		order = (x->s.len > y->s.len) - (x->s.len < y->s.len);
 	return order ? order : (x->at > y->at) - (x->at < y->at);
 }
 
@@ -117,6 +122,11 @@ static void sort(struct herd_lines *l, int (*order)(const void *, const void *))
 		qsort(l->v, l->n, sizeof(*l->v), order);
 }
 
+void herd_lines_sort(struct herd_lines *l)
+{
+	sort(l, by_bytes);
+}
+
 void herd_lines_diff(struct herd_lines *own, struct herd_lines *herd,
 		     bool *ret_moved)
 {
@@ -127,8 +137,8 @@ void herd_lines_diff(struct herd_lines *own, struct herd_lines *herd,
 		same++;
 	drop(own, same);
 	drop(herd, same);
-	while (own->n && herd->n && herd_slice_equal(own->v[own->n - 1].s,
-						     herd->v[herd->n - 1].s)) {
+	while (own->n && herd->n &&
+	       herd_slice_equal(own->v[own->n - 1].s, herd->v[herd->n - 1].s)) {
 		own->n--;
 		herd->n--;
 	}
@@ -136,17 +146,10 @@ void herd_lines_diff(struct herd_lines *own, struct herd_lines *herd,
 	sort(own, by_bytes);
 	sort(herd, by_bytes);
 	while (i < own->n || k < herd->n) {
-		struct herd_line a, b;
-		int order;
+		int order = i < own->n ? -1 : 1;
 
-		if (i < own->n && k < herd->n) {
-			a = own->v[i];
-			b = herd->v[k];
-			a.at = b.at = 0;
-			order = by_bytes(&a, &b);
-		} else {
-			order = i < own->n ? -1 : 1;
-		}
+		if (i < own->n && k < herd->n)
+			order = herd_slice_order(own->v[i].s, herd->v[k].s);
 		if (order < 0)
 			own->v[own_left++] = own->v[i++];
 		else if (order > 0)

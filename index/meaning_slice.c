@@ -80,17 +80,48 @@ struct herd_slice herd_slice_word(struct herd_slice *s)
 	return herd_slice_until(s, " \t\r");
 }
 
+/* "… | /bin/sh", but not "| sha256sum". */
+static bool piped_to_shell(struct herd_slice s)
+{
+	static const char *const shells[] = { "sh",   "bash",	 "dash", "zsh",
+					      "perl", "python3", "php",	 "ash",
+					      "ksh",  "python",	 NULL };
+
+	while (s.len) {
+		struct herd_slice word;
+		const char *slash;
+
+		herd_slice_until(&s, "|");
+		word = s;
+		word = herd_slice_word(&word);
+		word = herd_slice_until(&word, ";&|\"')}");
+		slash = word.len ? memrchr(word.p, '/', word.len) : NULL;
+		if (slash) {
+			word.len -= (size_t)(slash + 1 - word.p);
+			word.p = slash + 1;
+		}
+		for (unsigned i = 0; shells[i]; i++)
+			if (herd_slice_is(word, shells[i]))
+				return true;
+	}
+	return false;
+}
+
 bool herd_slice_shady(struct herd_slice s)
 {
 	static const char *const words[] = {
-		"/tmp/", "/dev/shm", "/dev/tcp/", "/dev/udp/", "/.", "curl ",
-		"wget ", "base64", "| sh", "|sh", "| bash", "|bash", "bash -i",
-		"bash -c", "sh -i", "nc -", "ncat ", "socat ", "python -c",
-		"python3 -c", "perl -e", "php -r", "ruby -e", "mkfifo ",
-		"nohup ", "chmod +s", "chmod u+s", "chmod 4", "setcap ",
-		"chattr ", "LD_PRELOAD", "insmod ", "openssl s_client",
-		"eval ", "useradd ", "authorized_keys", "xmrig", NULL,
+		"/tmp/",	   "/dev/shm", "/dev/tcp/", "/dev/udp/",
+		"/usr/.",	   "/lib/.",   "/var/.",    "/etc/.",
+		"/opt/.",	   "/run/.",   "/dev/.",    "/...",
+		"curl ",	   "wget ",    "base64",    "bash -i",
+		"bash -c",	   " sh -i",   "/sh -i",    " nc -",
+		"/nc -",	   "ncat ",    "socat ",    "python -c",
+		"python3 -c",	   "perl -e",  "php -r",    "ruby -e",
+		"mkfifo ",	   "nohup ",   "chmod +s",  "chmod u+s",
+		"chmod 47",	   "setcap ",  "chattr ",   "LD_PRELOAD",
+		"insmod ",	   "s_client", "useradd ",  "xmrig",
+		"authorized_keys", NULL,
 	};
 
-	return herd_slice_has_any(s, words);
+	return herd_slice_has_any(s, words) || piped_to_shell(s);
 }

@@ -83,8 +83,11 @@ static bool cron_telling(struct herd_slice line)
 }
 
 const struct herd_style herd_style_cron = {
-	.noun = "job", .comments = HERD_COMMENTS_HASH, .show = cron_show,
-	.loud = shady, .telling = cron_telling,
+	.noun = "job",
+	.comments = HERD_COMMENTS_HASH,
+	.show = cron_show,
+	.loud = shady,
+	.telling = cron_telling,
 };
 
 /* ---- units ---- */
@@ -123,8 +126,11 @@ static bool unit_telling(struct herd_slice line)
 }
 
 const struct herd_style herd_style_unit = {
-	.noun = "line", .comments = HERD_COMMENTS_SEMICOLON,
-	.key = setting_key, .show = setting_show, .loud = shady,
+	.noun = "line",
+	.comments = HERD_COMMENTS_SEMICOLON,
+	.key = setting_key,
+	.show = setting_show,
+	.loud = shady,
 	.telling = unit_telling,
 };
 
@@ -136,7 +142,9 @@ static bool script_telling(struct herd_slice line)
 }
 
 const struct herd_style herd_style_script = {
-	.noun = "line", .comments = HERD_COMMENTS_SCRIPT, .loud = shady,
+	.noun = "line",
+	.comments = HERD_COMMENTS_SCRIPT,
+	.loud = shady,
 	.telling = script_telling,
 };
 
@@ -144,10 +152,25 @@ static bool shell_loud(struct herd_telling *t, struct herd_slice line,
 		       const struct herd_slice *old)
 {
 	static const char *const words[] = {
-		"alias sudo", "alias su", "alias ssh", "alias ls", "LD_",
-		"PROMPT_COMMAND", "trap ", "HISTFILE", "HISTSIZE", "HISTCONTROL",
-		"HISTFILESIZE", "set +o history", "PYTHONSTARTUP", "BASH_ENV",
-		"sudo()", "function sudo", "read -s", "TMOUT", NULL,
+		"alias sudo",
+		"alias su",
+		"alias ssh",
+		"alias ls",
+		"LD_",
+		"PROMPT_COMMAND",
+		"trap ",
+		"HISTFILE",
+		"HISTSIZE",
+		"HISTCONTROL",
+		"HISTFILESIZE",
+		"set +o history",
+		"PYTHONSTARTUP",
+		"BASH_ENV",
+		"sudo()",
+		"function sudo",
+		"read -s",
+		"TMOUT",
+		NULL,
 	};
 
 	(void)t;
@@ -156,7 +179,9 @@ static bool shell_loud(struct herd_telling *t, struct herd_slice line,
 }
 
 const struct herd_style herd_style_shell = {
-	.noun = "line", .comments = HERD_COMMENTS_SCRIPT, .loud = shell_loud,
+	.noun = "line",
+	.comments = HERD_COMMENTS_SCRIPT,
+	.loud = shell_loud,
 	.telling = script_telling,
 };
 
@@ -167,7 +192,9 @@ static bool logrotate_telling(struct herd_slice line)
 }
 
 const struct herd_style herd_style_logrotate = {
-	.noun = "line", .comments = HERD_COMMENTS_HASH, .loud = shady,
+	.noun = "line",
+	.comments = HERD_COMMENTS_HASH,
+	.loud = shady,
 	.telling = logrotate_telling,
 };
 
@@ -189,7 +216,9 @@ static void pth_show(struct herd_telling *t, struct herd_slice line,
 }
 
 const struct herd_style herd_style_pth = {
-	.noun = "line", .comments = HERD_COMMENTS_HASH, .show = pth_show,
+	.noun = "line",
+	.comments = HERD_COMMENTS_HASH,
+	.show = pth_show,
 	.loud = pth_loud,
 };
 
@@ -197,12 +226,31 @@ static bool php_loud(struct herd_telling *t, struct herd_slice line,
 		     const struct herd_slice *old)
 {
 	static const char *const words[] = {
-		"eval(", "eval (", "base64_decode", "system(", "passthru(",
-		"shell_exec", "proc_open", "popen(", "assert(", "exec(",
-		"gzinflate", "str_rot13", "create_function", "$_REQUEST",
-		"$_POST", "$_GET", "$_COOKIE", "move_uploaded_file",
-		"Runtime.getRuntime", "ProcessBuilder", "os.system",
-		"subprocess", "child_process", "fsockopen", NULL,
+		"eval(",
+		"eval (",
+		"base64_decode",
+		"system(",
+		"passthru(",
+		"shell_exec",
+		"proc_open",
+		"popen(",
+		"assert(",
+		"exec(",
+		"gzinflate",
+		"str_rot13",
+		"create_function",
+		"$_REQUEST",
+		"$_POST",
+		"$_GET",
+		"$_COOKIE",
+		"move_uploaded_file",
+		"Runtime.getRuntime",
+		"ProcessBuilder",
+		"os.system",
+		"subprocess",
+		"child_process",
+		"fsockopen",
+		NULL,
 	};
 
 	(void)t;
@@ -211,7 +259,9 @@ static bool php_loud(struct herd_telling *t, struct herd_slice line,
 }
 
 const struct herd_style herd_style_php = {
-	.noun = "line", .comments = HERD_COMMENTS_NONE, .loud = php_loud,
+	.noun = "line",
+	.comments = HERD_COMMENTS_NONE,
+	.loud = php_loud,
 };
 
 /* ---- loader, devices, modules ---- */
@@ -225,7 +275,9 @@ static void preload_show(struct herd_telling *t, struct herd_slice line,
 }
 
 const struct herd_style herd_style_preload = {
-	.noun = "line", .comments = HERD_COMMENTS_HASH, .show = preload_show,
+	.noun = "line",
+	.comments = HERD_COMMENTS_HASH,
+	.show = preload_show,
 	.loud = always,
 };
 
@@ -260,7 +312,9 @@ static void udev_show(struct herd_telling *t, struct herd_slice line,
 }
 
 const struct herd_style herd_style_udev = {
-	.noun = "rule", .comments = HERD_COMMENTS_HASH, .show = udev_show,
+	.noun = "rule",
+	.comments = HERD_COMMENTS_HASH,
+	.show = udev_show,
 	.loud = udev_loud,
 };
 
@@ -274,7 +328,9 @@ static bool modprobe_loud(struct herd_telling *t, struct herd_slice line,
 }
 
 const struct herd_style herd_style_modprobe = {
-	.noun = "line", .comments = HERD_COMMENTS_HASH, .loud = modprobe_loud,
+	.noun = "line",
+	.comments = HERD_COMMENTS_HASH,
+	.loud = modprobe_loud,
 };
 
 static void modules_show(struct herd_telling *t, struct herd_slice line,
@@ -286,6 +342,7 @@ static void modules_show(struct herd_telling *t, struct herd_slice line,
 }
 
 const struct herd_style herd_style_modules = {
-	.noun = "module", .comments = HERD_COMMENTS_SEMICOLON,
+	.noun = "module",
+	.comments = HERD_COMMENTS_SEMICOLON,
 	.show = modules_show,
 };

@@ -9,9 +9,6 @@
 
 #include <string.h>
 
-/* Added lines times removed ones beyond which none are paired by key: this is
-   the only step that is not linear. */
-#define PAIRS_MAX (1u << 20)
 /* Lines are shown until so much is written. */
 #define SHOWN_UNTIL 110
 #define LINE_SHOWN_MAX 160
@@ -19,12 +16,12 @@
 /* What one text has more, and what the other. */
 struct change {
 	const struct herd_style *style;
-	struct herd_lines own, herd;	/* after herd_lines_diff */
-	uint32_t *old;		/* of own line i: herd line + 1, or 0 */
+	struct herd_lines own, herd; /* after herd_lines_diff */
+	uint32_t *old;		     /* of own line i: herd line + 1, or 0 */
 	size_t added, changed, removed;
-	bool moved;		/* the same lines, in another order */
-	bool cut;		/* a text is longer than what was looked at */
-	bool equal;		/* byte for byte, as far as was looked at */
+	bool moved; /* the same lines, in another order */
+	bool cut;   /* a text is longer than what was looked at */
+	bool equal; /* byte for byte, as far as was looked at */
 };
 
 static void change_deinit(struct change *c)
@@ -50,50 +47,66 @@ static bool at_hand(const struct herd_meaning_side *side)
 	return side->absent || side->text || !side->size;
 }
 
-/* Lines about the same thing are one that changed. */
-static int pair(struct change *c)
+/* The keys of some lines, in order; a line without one is left out. */
+static int keys_of(const struct change *c, const struct herd_lines *lines,
+		   struct herd_lines *ret)
 {
-	struct herd_slice (*key)(struct herd_slice) = c->style->key;
-	bool *taken CLEANUP_FREE = NULL;
-
-	c->old = calloc(c->own.n + 1, sizeof(*c->old));
-	taken = calloc(c->herd.n + 1, sizeof(*taken));
-	if (!c->old || !taken)
+	ret->v = calloc(lines->n + 1, sizeof(*ret->v));
+	if (!ret->v)
 		return -ENOMEM;
-	c->added = c->own.n;
-	c->removed = c->herd.n;
-	if (!key || (uint64_t)c->own.n * c->herd.n > PAIRS_MAX)
-		return 0;
-	for (size_t i = 0; i < c->own.n; i++) {
-		struct herd_slice k = key(c->own.v[i].s);
+	for (size_t i = 0; i < lines->n; i++) {
+		struct herd_slice key = c->style->key(lines->v[i].s);
 
-		for (size_t j = 0; j < c->herd.n && k.len; j++) {
-			if (taken[j] ||
-			    !herd_slice_equal(k, key(c->herd.v[j].s)))
-				continue;
-			taken[j] = true;
-			c->old[i] = (uint32_t)j + 1;
-			c->added--;
-			c->removed--;
-			c->changed++;
-			break;
-		}
+		if (key.len)
+			ret->v[ret->n++] =
+				(struct herd_line){ key, (uint32_t)i };
 	}
+	herd_lines_sort(ret);
 	return 0;
 }
 
-static int change_of(const struct herd_telling *t,
-		     const struct herd_style *style, struct change *c)
+/* Lines about the same thing are one that changed. */
+static int pair(struct change *c)
+{
+	struct herd_lines own CLEANUP(herd_lines_deinit) = { NULL, 0 };
+	struct herd_lines herd CLEANUP(herd_lines_deinit) = { NULL, 0 };
+	int err;
+
+	c->old = calloc(c->own.n + 1, sizeof(*c->old));
+	if (!c->old)
+		return -ENOMEM;
+	c->added = c->own.n;
+	c->removed = c->herd.n;
+	if (!c->style->key)
+		return 0;
+	err = keys_of(c, &c->own, &own);
+	if (!err)
+		err = keys_of(c, &c->herd, &herd);
+	for (size_t i = 0, k = 0; !err && i < own.n && k < herd.n;) {
+		int order = herd_slice_order(own.v[i].s, herd.v[k].s);
+
+		if (!order) {
+			c->old[own.v[i].at] = herd.v[k].at + 1;
+			c->added--;
+			c->removed--;
+			c->changed++;
+		}
+		i += order <= 0;
+		k += order >= 0;
+	}
+	return err;
+}
+
+static int change_of(const struct herd_telling *t, struct change *c)
 {
 	struct herd_slice own = text_of(t->own), herd = text_of(t->herd);
 	int err;
 
-	c->style = style;
 	c->equal = herd_slice_equal(own, herd);
 	c->cut = t->own->size > own.len || t->herd->size > herd.len;
-	err = herd_lines_split(own, style->comments, &c->own);
+	err = herd_lines_split(own, c->style->comments, &c->own);
 	if (!err)
-		err = herd_lines_split(herd, style->comments, &c->herd);
+		err = herd_lines_split(herd, c->style->comments, &c->herd);
 	if (err)
 		return err;
 	herd_lines_diff(&c->own, &c->herd, &c->moved);
@@ -240,14 +253,14 @@ static void tell_new(struct herd_telling *t, const struct change *c)
 
 int herd_tell_lines(struct herd_telling *t, const struct herd_style *style)
 {
-	struct change c CLEANUP(change_deinit) = { NULL };
+	struct change c CLEANUP(change_deinit) = { .style = style };
 	int err;
 
 	if (!at_hand(t->own) || !at_hand(t->herd)) {
 		herd_tell_sizes(t);
 		return 0;
 	}
-	err = change_of(t, style, &c);
+	err = change_of(t, &c);
 	if (err)
 		return err;
 	if (t->herd->absent) {

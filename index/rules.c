@@ -15,14 +15,14 @@
 #define TOKENS_MAX 24
 #define RULES_MAX 8192
 #define PATTERNS_MAX 65536
-#define EXPANSIONS_MAX 256	/* of one rule */
+#define EXPANSIONS_MAX 256 /* of one rule */
 #define CATEGORIES_MAX 64
 #define FILES_MAX 256
 #define NAME_MAX_LEN 32
 #define TEXT_MAX_LEN 200
 
 struct token {
-	char *text;	/* in the parser's line, terminated */
+	char *text; /* in the parser's line, terminated */
 	size_t len;
 };
 
@@ -30,7 +30,7 @@ struct parser {
 	struct herd_rules *r;
 	struct herd_diag *diag;
 	const char *name;
-	size_t offset;		/* of the line */
+	size_t offset; /* of the line */
 	unsigned line;
 	char text[LINE_MAX_LEN + 1];
 	struct token tokens[TOKENS_MAX];
@@ -76,6 +76,7 @@ void herd_rules_destroy(struct herd_rules *r)
 	free(r->patterns);
 	free(r->categories);
 	free(r->files);
+	free(r->index);
 	free(r);
 }
 
@@ -94,15 +95,15 @@ const struct herd_category *herd_rules_categories(const struct herd_rules *r,
 /* Room for one more of `size` bytes in *v, which grows by powers of two. */
 static int grow(void *v, size_t n, size_t size)
 {
-	void *array;
+	void *array, *more;
 
 	if (n & (n - 1))
 		return 0;
 	memcpy(&array, v, sizeof(array));
-	array = reallocarray(array, n ? n * 2 : 1, size);
-	if (!array)
+	more = reallocarray(array, n ? n * 2 : 1, size);
+	if (!more)
 		return -ENOMEM;
-	memcpy(v, &array, sizeof(array));
+	memcpy(v, &more, sizeof(more));
 	return 0;
 }
 
@@ -248,7 +249,7 @@ static int expand(struct parser *p, struct herd_rule *rule, const char *s,
 			depth++;
 		if (s[i] == '}' && depth && i < to)
 			depth--;
-		if ((s[i] != ',' && i < to) || depth)
+		if (depth || (i < to && s[i] != ','))
 			continue;
 		memcpy(text, s, from);
 		memcpy(text + from, s + at, n);
@@ -267,20 +268,26 @@ struct word {
 };
 
 static const struct word type_words[] = {
-	{ "file", HERD_TYPE_FILE }, { "dir", HERD_TYPE_DIR },
-	{ "link", HERD_TYPE_LINK }, { "device", HERD_TYPE_DEVICE },
+	{ "file", HERD_TYPE_FILE },   { "dir", HERD_TYPE_DIR },
+	{ "link", HERD_TYPE_LINK },   { "device", HERD_TYPE_DEVICE },
 	{ "other", HERD_TYPE_OTHER }, { NULL, 0 },
 };
 
 static const struct word fact_words[] = {
-	{ "setuid", HERD_FACT_SETUID }, { "setgid", HERD_FACT_SETGID },
+	{ "setuid", HERD_FACT_SETUID },
+	{ "setgid", HERD_FACT_SETGID },
 	{ "capability", HERD_FACT_CAPABILITY },
 	{ "executable", HERD_FACT_EXECUTABLE },
-	{ "script", HERD_FACT_SCRIPT }, { "elf", HERD_FACT_ELF },
-	{ "shrunk", HERD_FACT_SHRUNK }, { "empty", HERD_FACT_EMPTY },
-	{ "null", HERD_FACT_NULL }, { "open", HERD_FACT_OPEN },
-	{ "hidden", HERD_FACT_HIDDEN }, { "root", HERD_FACT_ROOT },
-	{ "steady", HERD_FACT_STEADY }, { NULL, 0 },
+	{ "script", HERD_FACT_SCRIPT },
+	{ "elf", HERD_FACT_ELF },
+	{ "shrunk", HERD_FACT_SHRUNK },
+	{ "empty", HERD_FACT_EMPTY },
+	{ "null", HERD_FACT_NULL },
+	{ "open", HERD_FACT_OPEN },
+	{ "hidden", HERD_FACT_HIDDEN },
+	{ "root", HERD_FACT_ROOT },
+	{ "steady", HERD_FACT_STEADY },
+	{ NULL, 0 },
 };
 
 /* One of the words, 0 when it is none; words NULL: a reason of the verdict. */
@@ -327,8 +334,10 @@ static int category_of(struct parser *p, const char *name, uint32_t *ret)
 			return 0;
 		}
 	}
-	return wrong(p, -EINVAL, "no category '%.40s'; declare it with "
-		     "'category NAME \"what it holds\"'", name);
+	return wrong(p, -EINVAL,
+		     "no category '%.40s'; declare it with "
+		     "'category NAME \"what it holds\"'",
+		     name);
 }
 
 /* T1053 or T1053.003; "-" for none. */
@@ -345,8 +354,10 @@ static int technique_of(struct parser *p, const char *s, char ret[12])
 		fits = shape[i] == '0' ? s[i] >= '0' && s[i] <= '9' :
 					 s[i] == shape[i];
 	if (!fits)
-		return wrong(p, -EINVAL, "'%.40s' is no technique: T1053.003, "
-			     "or - for none", s);
+		return wrong(p, -EINVAL,
+			     "'%.40s' is no technique: T1053.003, "
+			     "or - for none",
+			     s);
 	memcpy(ret, s, len + 1);
 	return 0;
 }
@@ -374,8 +385,10 @@ static int severity_of(struct parser *p, const char *s, struct herd_rule *rule)
 	if (rest && strncmp(rest, "..", 2) == 0)
 		rest = percent(rest + 2, &rule->loud_severity);
 	if (!rest || *rest || rule->loud_severity < rule->severity)
-		return wrong(p, -EINVAL, "'%.40s' is no severity: 60, or "
-			     "60..90, up to 100", s);
+		return wrong(p, -EINVAL,
+			     "'%.40s' is no severity: 60, or "
+			     "60..90, up to 100",
+			     s);
 	return 0;
 }
 
@@ -396,8 +409,9 @@ static int option(struct parser *p, struct herd_rule *rule, const char *s)
 	size_t len = value ? (size_t)(value - s) : 0;
 	int err;
 
-	if (!value++)
+	if (!value)
 		return wrong(p, -EINVAL, "'%.40s' is not understood", s);
+	value++;
 	if (len == 4 && !memcmp(s, "type", len))
 		return word_list(p, type_words, value, &rule->types, NULL);
 	if (len == 6 && !memcmp(s, "change", len))
@@ -430,7 +444,8 @@ static int rule_line(struct parser *p)
 	int err;
 
 	if (p->n < 4)
-		return wrong(p, -EINVAL, "a rule is: path category technique "
+		return wrong(p, -EINVAL,
+			     "a rule is: path category technique "
 			     "severity");
 	if (r->n_rules == RULES_MAX)
 		return wrong(p, -EOVERFLOW, "more than %d rules", RULES_MAX);
@@ -466,7 +481,8 @@ static int category_line(struct parser *p)
 
 	if (!len || name[len] || len > NAME_MAX_LEN || p->n > 3 ||
 	    strlen(text) > TEXT_MAX_LEN)
-		return wrong(p, -EINVAL, "a category is: category name \"what "
+		return wrong(p, -EINVAL,
+			     "a category is: category name \"what "
 			     "it holds\"");
 	for (size_t i = 0; i < r->n_categories; i++)
 		if (strcmp(r->categories[i].name, name) == 0)
@@ -543,6 +559,8 @@ int herd_rules_parse(struct herd_rules *into, const char *name,
 		err = line_of(p, text + at, n);
 		at += n + 1;
 	}
+	if (!err)
+		err = herd_rules_index(into);
 	if (err)
 		shrink(into, &before);
 	return err;

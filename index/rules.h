@@ -14,7 +14,7 @@
 
 struct herd_rules;
 
-struct herd_rules *herd_rules_create(void);	/* empty; NULL: no memory */
+struct herd_rules *herd_rules_create(void); /* empty; NULL: no memory */
 void herd_rules_destroy(struct herd_rules *r);
 
 /*
@@ -34,8 +34,8 @@ size_t herd_rules_count(const struct herd_rules *r);
 /* The categories in the order in which they were declared: the columns of a
    heat map. Borrowed. */
 struct herd_category {
-	const char *name;	/* "persistence" */
-	const char *text;	/* what it holds, in words; may be "" */
+	const char *name; /* "persistence" */
+	const char *text; /* what it holds, in words; may be "" */
 };
 const struct herd_category *herd_rules_categories(const struct herd_rules *r,
 						  size_t *ret_n);

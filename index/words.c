@@ -77,7 +77,8 @@ void herd_words_number(struct herd_words *w, uint64_t n)
 {
 	char plain[24], text[32];
 	size_t len = (size_t)snprintf(plain, sizeof(plain), "%llu",
-				      (unsigned long long)n), to = 0;
+				      (unsigned long long)n),
+	       to = 0;
 
 	for (size_t i = 0; i < len; i++) {
 		if (i && (len - i) % 3 == 0)

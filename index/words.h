@@ -17,7 +17,7 @@
 struct herd_words {
 	char *buf;
 	size_t size, len;
-	bool cut;	/* something did not fit: nothing more is added */
+	bool cut; /* something did not fit: nothing more is added */
 };
 
 /* size is at least 8. */

@@ -30,8 +30,8 @@ struct part {
 static struct part next(struct part *rest)
 {
 	const char *end = memmem(rest->p, rest->len, "\n%%\n", 4);
-	struct part head = { rest->p, end ? (size_t)(end - rest->p) + 1 :
-					    rest->len };
+	struct part head = { rest->p,
+			     end ? (size_t)(end - rest->p) + 1 : rest->len };
 	size_t gone = end ? head.len + 3 : head.len;
 
 	rest->p += gone;
@@ -71,10 +71,14 @@ static void check_all(const struct herd_rules *rules, struct part path,
 		      struct part own, struct part herd)
 {
 	static const struct herd_meaning_side none = { .absent = true };
-	struct herd_meaning_side a = { .mode = S_IFREG | 0644, .text = own.p,
-				       .len = own.len, .size = own.len };
-	struct herd_meaning_side b = { .mode = S_IFREG | 0644, .text = herd.p,
-				       .len = herd.len, .size = herd.len };
+	struct herd_meaning_side a = { .mode = S_IFREG | 0644,
+				       .text = own.p,
+				       .len = own.len,
+				       .size = own.len };
+	struct herd_meaning_side b = { .mode = S_IFREG | 0644,
+				       .text = herd.p,
+				       .len = herd.len,
+				       .size = herd.len };
 
 	herd_meaning_wants(rules, path.p, path.len);
 	check(rules, path, HERD_REASON_CONTENT, &a, &b);

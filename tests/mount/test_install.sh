@@ -27,7 +27,7 @@ run_make install DESTDIR="$root"
 p=$root/usr/local
 for f in bin/herdfs sbin/mount.herdfs share/man/man1/herdfs.1 \
 	share/man/man8/mount.herdfs.8 share/doc/herdfs/ARCHITECTURE.md \
-	share/bash-completion/completions/herdfs; do
+	share/bash-completion/completions/herdfs share/herdfs/rules.conf; do
 	[ -s "$p/$f" ] || complain "no $f"
 done
 for f in docs/man/*.1; do

@@ -41,26 +41,29 @@ static inline struct herd_meaning_side file_side(const char *text, size_t len)
 {
 	if (!text)
 		return (struct herd_meaning_side){ .absent = true };
-	return (struct herd_meaning_side){ .mode = S_IFREG | 0644, .text = text,
-					   .len = len, .size = len };
+	return (struct herd_meaning_side){
+		.mode = S_IFREG | 0644, .text = text, .len = len, .size = len
+	};
 }
 
 static inline struct herd_meaning_side link_side(const char *target)
 {
-	return (struct herd_meaning_side){
-		.mode = S_IFLNK | 0777, .text = target,
-		.len = strlen(target), .size = strlen(target) };
+	return (struct herd_meaning_side){ .mode = S_IFLNK | 0777,
+					   .text = target,
+					   .len = strlen(target),
+					   .size = strlen(target) };
 }
 
 /* What the verdict's reasons would be: type, set-id and so on are the test's. */
-static inline struct herd_meaning
-meaning(const char *path, unsigned reasons, const struct herd_meaning_side *own,
-	const struct herd_meaning_side *herd)
+static inline struct herd_meaning meaning(const char *path, unsigned reasons,
+					  const struct herd_meaning_side *own,
+					  const struct herd_meaning_side *herd)
 {
 	struct herd_meaning m;
 
 	assert_int_equal(herd_meaning_of(shipped(), path, strlen(path), reasons,
-					 own, herd, &m), 0);
+					 own, herd, &m),
+			 0);
 	assert_non_null(memchr(m.why, 0, sizeof(m.why)));
 	assert_in_range(m.severity, 0, 100);
 	for (const char *p = m.why; *p; p++)
@@ -75,8 +78,10 @@ static inline struct herd_meaning texts(const char *path, const char *own,
 	struct herd_meaning_side a = file_side(own, own_len);
 	struct herd_meaning_side b = file_side(herd, herd_len);
 
-	return meaning(path, !own ? HERD_REASON_ABSENT :
-			     !herd ? HERD_REASON_ADDED : HERD_REASON_CONTENT,
+	return meaning(path,
+		       !own  ? HERD_REASON_ABSENT :
+		       !herd ? HERD_REASON_ADDED :
+			       HERD_REASON_CONTENT,
 		       &a, &b);
 }
 

@@ -14,7 +14,8 @@ static const struct herd_meaning_side absent = { .absent = true };
 
 static struct herd_meaning_side elf(uint32_t mode, uint64_t size)
 {
-	return (struct herd_meaning_side){ .mode = S_IFREG | mode, .size = size,
+	return (struct herd_meaning_side){ .mode = S_IFREG | mode,
+					   .size = size,
 					   .kind = HERD_KIND_ELF };
 }
 
@@ -103,21 +104,28 @@ static void test_capability_text(void **state)
 		{ { 0, 0, 0, 2, 0x80 }, 20, "cap_setuid+p" },
 		{ { 1, 0, 0, 2, 0x80, 0, 0, 0, 0x80 }, 20, "cap_setuid+eip" },
 		{ { 0, 0, 0, 2, 0, 0, 0, 0, 1 }, 20, "cap_chown+i" },
-		{ { 1, 0, 0, 2, 0xc0, 0x20 }, 20,
+		{ { 1, 0, 0, 2, 0xc0, 0x20 },
+		  20,
 		  "cap_setgid,cap_setuid,cap_net_raw+ep" },
 		{ { 1, 0, 0, 2, 0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0, 0xff, 1 },
-		  20, "all capabilities ep" },
-		{ { 1, 0, 0, 2, 0xff }, 20,
-		  "cap_chown,cap_dac_override,cap_dac_read_search,cap_fowner,…+ep" },
-		{ { 1, 0, 0, 3, 0x80, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
-		    0, 0xe8, 3 }, 24, "cap_setuid+ep" },
+		  20,
+		  "all capabilities ep" },
+		{ { 1, 0, 0, 2, 0xff },
+		  20,
+		  "cap_chown,cap_dac_override,cap_dac_read_search,cap_fowner,...+ep" },
+		{ { 1, 0, 0, 3, 0x80, 0, 0, 0, 0, 0,	0,
+		    0, 0, 0, 0, 0,    0, 0, 0, 0, 0xe8, 3 },
+		  24,
+		  "cap_setuid+ep" },
 		{ { 1, 0, 0, 1, 0x80 }, 12, "cap_setuid+ep" },
-		{ { 1, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x80 }, 20,
+		{ { 1, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x80 },
+		  20,
 		  "cap_63+ep" },
 		{ { 1, 0, 0, 2 }, 20, "no capability" },
 		{ { 1, 0, 0, 2, 0x80 }, 19, "?" },
 		{ { 1, 0, 0, 9, 0x80 }, 20, "?" },
-		{ { 0 }, 0, "?" }, { { 1, 0, 0 }, 3, "?" },
+		{ { 0 }, 0, "?" },
+		{ { 1, 0, 0 }, 3, "?" },
 	};
 	char buf[HERD_CAPABILITY_TEXT_MAX], small[8];
 
@@ -159,24 +167,28 @@ static void test_attributes(void **state)
 static void test_links(void **state)
 {
 	struct herd_meaning_side null = link_side("/dev/null");
-	struct herd_meaning_side sh = link_side("dash"), evil = link_side("/tmp/sh");
+	struct herd_meaning_side sh = link_side("dash"),
+				 evil = link_side("/tmp/sh");
 
 	(void)state;
-	says("usr/bin/sh", HERD_REASON_TARGET, evil, sh, "binaries", "T1554", 75,
-	     "leads to /tmp/sh, the herd's to dash");
+	says("usr/bin/sh", HERD_REASON_TARGET, evil, sh, "binaries", "T1554",
+	     75, "leads to /tmp/sh, the herd's to dash");
 	says("etc/systemd/system/rsyslog.service", ADDED, null, absent,
-	     "evasion", "T1685", 85, "rsyslog.service is masked: it never starts");
+	     "evasion", "T1685", 85,
+	     "rsyslog.service is masked: it never starts");
 	says("etc/systemd/system/multi-user.target.wants/x.service", ADDED,
 	     link_side("/lib/systemd/system/x.service"), absent, "persistence",
-	     "T1543.002", 70, "started at boot: x.service, new link to "
+	     "T1543.002", 70,
+	     "started at boot: x.service, new link to "
 	     "/lib/systemd/system/x.service");
 	says("root/.bash_history", HERD_REASON_TYPE, null, file_side("ls\n", 3),
 	     "logs", "T1070.003", 80, "history leads to /dev/null");
 	says("var/log/wtmp", HERD_REASON_TYPE, null, file_side("ls\n", 3),
-	     "logs", "T1685.006", 80, "log wtmp is a link to /dev/null now, the "
+	     "logs", "T1685.006", 80,
+	     "log wtmp is a link to /dev/null now, the "
 	     "herd's is a text file of 3 bytes");
-	says("home/l", HERD_REASON_TYPE, file_side("ls\n", 3), sh, "data", "", 25,
-	     "a text file of 3 bytes now, the herd's is a link to dash");
+	says("home/l", HERD_REASON_TYPE, file_side("ls\n", 3), sh, "data", "",
+	     25, "a text file of 3 bytes now, the herd's is a link to dash");
 	evil.text = NULL;
 	says("home/l", HERD_REASON_TARGET, evil, sh, "data", "", 25,
 	     "leads to ?, the herd's to dash");
@@ -188,7 +200,8 @@ static void test_gone_and_new(void **state)
 
 	(void)state;
 	says("usr/lib/systemd/system/rsyslog.service", ABSENT, absent, text,
-	     "evasion", "T1685", 85, "gone; the herd has a text file of 2 bytes");
+	     "evasion", "T1685", 85,
+	     "gone; the herd has a text file of 2 bytes");
 	says("var/log/auth.log", ABSENT, absent, text, "logs", "T1685.006", 80,
 	     "log auth.log is gone; the herd has a text file of 2 bytes");
 	says("opt/x", ABSENT, absent, thing(S_IFDIR | 0755), "data", "", 35,
@@ -204,7 +217,8 @@ static void test_gone_and_new(void **state)
 	says("dev/shm/.x", ADDED, elf(0755, 5), absent, "evasion", "T1564.001",
 	     85, "a file in /dev: new ELF binary, 5 bytes");
 	says("var/log/.sys", ADDED, elf(0644, 5), absent, "evasion",
-	     "T1036.008", 85, "a program among the logs: new ELF binary, 5 bytes");
+	     "T1036.008", 85,
+	     "a program among the logs: new ELF binary, 5 bytes");
 	says("tmp/.../sh", ADDED, elf(0755, 5000), absent, "evasion",
 	     "T1564.001", 60,
 	     "in a hidden directory: new ELF binary, 5,000 bytes");
@@ -263,35 +277,51 @@ static void test_logs(void **state)
 static void test_volumes(void **state)
 {
 	(void)state;
-	assert_string_equal(strings(".volumes/0/p2/etc/passwd", "a:x:0:0:::\n",
-				    "").why, "1 line added: a uid 0");
+	assert_string_equal(
+		strings(".volumes/0/p2/etc/passwd", "a:x:0:0:::\n", "").why,
+		"1 line added: a uid 0");
 	assert_string_equal(strings(".volumes/0/p2", "a\n", "").category,
 			    "other");
-	assert_true(herd_meaning_wants(shipped(), ".volumes/0/p2/etc/passwd",
-				       24));
+	assert_true(
+		herd_meaning_wants(shipped(), ".volumes/0/p2/etc/passwd", 24));
 }
 
 static void test_severity(void **state)
 {
 	(void)state;
-	assert_int_equal(strings("etc/passwd", "a:x:0:0:::\n", "").severity, 95);
-	assert_int_equal(strings("etc/passwd", "a:x:9:0:::\n", "").severity, 60);
+	assert_int_equal(strings("etc/passwd", "a:x:0:0:::\n", "").severity,
+			 95);
+	assert_int_equal(strings("etc/passwd", "a:x:9:0:::\n", "").severity,
+			 60);
 	assert_int_equal(strings("etc/sudoers", "# a\n", "# b\n").severity, 35);
 }
 
 static void test_wants(void **state)
 {
 	static const char *const yes[] = {
-		"etc/passwd", "root/.ssh/authorized_keys", "etc/cron.d/x",
-		"var/spool/cron/crontabs/root", "etc/systemd/system/x.service",
-		"home/a/.bashrc", "var/www/html/a.php", "etc/hosts",
-		"srv/a/.git/hooks/post-merge", "etc/anything.conf",
+		"etc/passwd",
+		"root/.ssh/authorized_keys",
+		"etc/cron.d/x",
+		"var/spool/cron/crontabs/root",
+		"etc/systemd/system/x.service",
+		"home/a/.bashrc",
+		"var/www/html/a.php",
+		"etc/hosts",
+		"srv/a/.git/hooks/post-merge",
+		"etc/anything.conf",
 	};
 	static const char *const no[] = {
-		"usr/bin/ls", "usr/lib/x86_64-linux-gnu/libc.so.6",
-		"var/log/syslog", "home/a/.ssh/id_rsa", "var/lib/x/db",
-		"boot/vmlinuz-6.1.0", "", "x", "usr/share/doc/a/README",
-		"etc/ssh/ssh_host_rsa_key", "etc/ssl/certs/ca.pem",
+		"usr/bin/ls",
+		"usr/lib/x86_64-linux-gnu/libc.so.6",
+		"var/log/syslog",
+		"home/a/.ssh/id_rsa",
+		"var/lib/x/db",
+		"boot/vmlinuz-6.1.0",
+		"",
+		"x",
+		"usr/share/doc/a/README",
+		"etc/ssh/ssh_host_rsa_key",
+		"etc/ssl/certs/ca.pem",
 	};
 
 	(void)state;
@@ -311,8 +341,8 @@ static void test_no_rules(void **state)
 	struct herd_meaning m;
 
 	(void)state;
-	assert_int_equal(herd_meaning_of(none, "x", 1, ADDED, &own, &absent,
-					 &m), 0);
+	assert_int_equal(
+		herd_meaning_of(none, "x", 1, ADDED, &own, &absent, &m), 0);
 	assert_string_equal(m.category, "other");
 	assert_string_equal(m.technique, "");
 	assert_string_equal(m.rule_file, "");

