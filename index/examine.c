@@ -6,10 +6,13 @@
 #include "acquire/base/sha256.h"
 #include "index/content.h"
 #include "index/logbook.h"
+#include "index/meaning.h"
 
 #include <string.h>
 
 #define HEAD_BYTES HERD_CONTENT_HEAD
+/* A text of any path is kept up to this size. */
+#define KEPT_ANYWAY 4096
 
 /* What goes into a look but for its sketch, which it borrows. */
 struct found {
@@ -261,8 +264,12 @@ int herd_examiner_create(struct herd_scan *s, struct herd_examiner **ret)
 	x->scan = s;
 	x->windows = calloc(n + 1, sizeof(*x->windows));
 	x->no_window = calloc(n + 1, sizeof(*x->no_window));
-	int err = x->windows && x->no_window ? own_tokens(x) : -ENOMEM;
+	x->rules = herd_rules_create();
+	int err = x->windows && x->no_window && x->rules ?
+			  herd_rules_parse_builtin(x->rules, NULL) : -ENOMEM;
 
+	if (!err)
+		err = own_tokens(x);
 	if (!err)
 		err = reference_tokens(x);
 	if (err)
@@ -280,6 +287,7 @@ void herd_examiner_destroy(struct herd_examiner *x)
 		herd_source_destroy(x->windows[i]);
 	free(x->windows);
 	free(x->no_window);
+	herd_rules_destroy(x->rules);
 	herd_identity_destroy(x->own);
 	herd_identity_destroy(x->ref);
 	free(x->lists.v);
@@ -406,7 +414,8 @@ static int examine_side(struct herd_examiner *x, struct herd_txn *t,
 	if (!err)
 		err = herd_look_put(t, side->instance, path, &f.look);
 	herd_buf_deinit(&f.sketch);
-	if (err || !f.text || f.secret || side->entry->size > HERD_KEPT_MAX)
+	if (err || !f.text || f.secret ||
+	    side->entry->size > (x->wanted ? HERD_KEPT_MAX : KEPT_ANYWAY))
 		return err;
 	return herd_kept_put(t, inst->group, side->entry->digest,
 			     x->bytes.data, x->bytes.len);
@@ -423,6 +432,8 @@ static int place_of(struct herd_examiner *x, struct herd_txn *t, uint32_t path,
 		return err;
 	ret->place = herd_place_of((const char *)name.data, name.len);
 	ret->is_log = herd_place_is_log((const char *)name.data, name.len);
+	x->wanted = herd_meaning_wants(x->rules, (const char *)name.data,
+				       name.len);
 	return herd_examine_meet(x, path, (const char *)name.data, name.len);
 }
 
