@@ -12,6 +12,7 @@
 #                     in /run, so that nothing of the lab is ever on the disk.
 #   boot/debs/        the packages it was made of
 #   boot/admin        the administrators' ssh key
+#   boot/recipe       of which scripts; another one makes all anew
 #
 # Needs root (debootstrap). LAB_MIRROR: where packages come from, by default
 # this machine's own source of them.
@@ -22,7 +23,13 @@ cd "$(dirname "$0")"
 PATH=$PATH:/usr/sbin:/sbin
 here=$PWD
 mkdir -p "$lab/images" "$lab/boot"
-[ ! -s "$lab/images/base.raw" ] || exit 0
+recipe=$(cat guest_base.sh guest_app.sh guest_init.sh | cksum)
+if [ -s "$lab/images/base.raw" ] && [ "$(cat "$lab/boot/recipe")" = "$recipe" ]; then
+	exit 0
+fi
+# what was started from another base is worth nothing on this one
+rm -rf "$lab/images" "$lab/guests" "$lab/boot/packages.img" "$lab/boot/recipe"
+mkdir -p "$lab/images"
 log=$lab/boot/log
 work=$(mktemp -d "$lab/.base.XXXXXX")
 trap 'umount "$work/tree/proc" "$work/tree/sys" 2>/dev/null; rm -rf "$work"' EXIT
@@ -175,4 +182,5 @@ mkfs.ext4 -q -F -U $uuid -L cloudimg-root \
 date +%s >"$lab/boot/made"
 mv "$work/admin" "$work/admin.pub" "$work/vmlinuz" "$lab/boot/"
 mv "$work/initrd.cpio" "$lab/boot/initrd"
+echo "$recipe" >"$lab/boot/recipe"
 mv "$disk" "$lab/images/base.raw"

@@ -12,8 +12,10 @@ lab=$(realpath -m "$1")
 cd "$(dirname "$0")"
 PATH=$PATH:/usr/sbin:/sbin
 img=$lab/boot/packages.img
-# an empty stand-in is smaller
-[ ! -e "$img" ] || [ "$(stat -c %s "$img")" -le 1048576 ] || exit 0
+recipe=$(cat guest_packages.sh guest_app.sh "$lab/boot/recipe" | cksum)
+if [ -e "$img" ] && [ "$(cat "$img.recipe" 2>/dev/null)" = "$recipe" ]; then
+	exit 0
+fi
 work=$(mktemp -d "$lab/.packages.XXXXXX")
 trap 'rm -rf "$work"' EXIT
 repo=$work/repo
@@ -59,4 +61,5 @@ for deb in "$repo"/*.deb; do
 		"$(stat -c %s "$deb")" "$(sha256sum <"$deb" | cut -d ' ' -f 1)"
 done >"$repo/Packages"
 mkfs.ext4 -q -F -d "$repo" "$work/img" 128M
+echo "$recipe" >"$img.recipe"
 mv "$work/img" "$img"

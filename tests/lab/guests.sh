@@ -6,7 +6,8 @@
 #
 #   images/base.raw      the disk that all started from (guest_base.sh)
 #   images/i-….qcow2     the guests' disks, overlays of it
-#   guests/NAME/         what a guest said; key.json when it is done
+#   guests/NAME/         what a guest said; key.json when it is done, recipe:
+#                        of which scripts; another one makes it anew
 #   HERD/key.json        the answer key: who is attacked, with what, where
 #   HERD/herd.list       the images of the herd, a line each
 #
@@ -15,7 +16,8 @@
 # shut down, or its disk is taken while it runs, which is what a snapshot of a
 # volume holds. What is finished stays, so that the command can be given again.
 #
-# Needs root. LAB_JOBS: guests at a time. LAB_ACCEL=tcg|kvm: by default kvm
+# Needs root. LAB_JOBS: guests at a time, by default one more than there are
+# processors, for some wait. LAB_ACCEL=tcg|kvm: by default kvm
 # where a guest boots with it, else emulation.
 #
 # Thread contract: one at a time, by a lock; another waits.
@@ -25,7 +27,7 @@ lab=$(realpath -m "${LAB_DIR:-build/lab}")
 cd "$(dirname "$0")"
 PATH=$PATH:/usr/sbin:/sbin
 here=$PWD
-mkdir -p "$lab/guests" "$lab/boot"
+mkdir -p "$lab"
 exec 9>"$lab/lock"
 flock 9
 
@@ -80,9 +82,10 @@ accel() {	# prints kvm or tcg; tried once
 # The one place that says how a guest is run. DIR/initrd is what it boots,
 # DISK its disk; DIR/qmp is where it can be told things, DIR/said what it says.
 run_guest() {	# DIR DISK SECOND-DISK MAC START-OF-ITS-CLOCK
-	local how=(-accel tcg,thread=multi -cpu max)
-	[ "$(accel)" != kvm ] || how=(-accel kvm -cpu max)
-	qemu-system-x86_64 "${how[@]}" -smp "${LAB_CPUS:-1}" -m "${LAB_MEMORY:-512}" \
+	local accel
+	accel=$(accel)
+	[ "$accel" != tcg ] || accel=tcg,thread=multi
+	qemu-system-x86_64 -accel "$accel" -cpu max,svm=off -smp "${LAB_CPUS:-1}" -m "${LAB_MEMORY:-512}" \
 		-nodefaults -display none \
 		-kernel "$lab/boot/vmlinuz" -initrd "$1/initrd" \
 		-append "root=/dev/vda1 ro console=ttyS0 quiet" \
@@ -98,18 +101,16 @@ run_guest() {	# DIR DISK SECOND-DISK MAC START-OF-ITS-CLOCK
 # What a guest finds in /run: who it is and what it is to do.
 orders() {	# DIR NAME
 	local dir=$1 o=$1/orders k v
-	local PAGES=50 LOGINS=0 ROTATE=0 DAYS=0 REBOOT=0 UPGRADE=0 END=down
-	local PLANTS='' LATE=''
-	for k in ${GUEST[$2]}; do
-		v=${k#*=}
-		case $v in @*) v=${SET[${v#@}]} ;; esac
-		local "${k%%=*}=$v"
-	done
 	mkdir -p "$o"/run/{lab,seed} "$o/run/systemd/system/multi-user.target.wants"
-	for k in PAGES LOGINS ROTATE DAYS REBOOT UPGRADE END PLANTS LATE; do
-		echo "$k='${!k}'"
-	done >"$o/run/lab/plan"
-	echo "SEED=$seed" >>"$o/run/lab/plan"
+	{
+		echo "SEED=$seed PAGES=50 LOGINS=0 ROTATE=0 DAYS=0 REBOOT=0"
+		echo "UPGRADE=0 END=down PLANTS='' LATE=''"
+		for k in ${GUEST[$2]}; do
+			v=${k#*=}
+			case $v in @*) v=${SET[${v#@}]} ;; esac
+			echo "${k%%=*}='$v'"
+		done
+	} >"$o/run/lab/plan"
 	cp guest_duty.sh techniques.sh "$o/run/lab/"
 	install -m 600 "$lab/boot/admin" "$o/run/lab/admin"
 	printf 'INSTANCE_ID=%s\nADDRESS=%s\nMAC=%s\nHOST=%s\nPUBLIC_KEY="%s"\n' \
@@ -132,11 +133,28 @@ orders() {	# DIR NAME
 	rm -r "$o"
 }
 
+# A healthy guest does not depend on what is done to others.
+recipe() {	# NAME
+	local set
+	{
+		cat "$lab/boot/recipe" guest_duty.sh
+		echo "${GUEST[$1]}"
+		for set in $(grep -o '@[a-z]*' <<<"${GUEST[$1]}"); do
+			echo "${SET[${set#@}]}" | cat - techniques.sh
+		done
+		[[ ${GUEST[$1]} != *UPGRADE=1* ]] || cat guest_packages.sh
+	} | cksum
+}
+
 guest() {	# NAME: makes it, unless it is there
-	local name=$1 dir=$lab/guests/$1 disk pid began=$SECONDS status=0
+	local name=$1 dir=$lab/guests/$1 disk pid began=$SECONDS status=0 recipe
 	identity "$name"
 	disk=$lab/images/$id.qcow2
-	[ ! -s "$dir/key.json" ] || [ ! -s "$disk" ] || return 0
+	recipe=$(recipe "$name")
+	if [ -s "$dir/key.json" ] && [ -s "$disk" ] &&
+	   [ "$(cat "$dir/recipe")" = "$recipe" ]; then
+		return 0
+	fi
 	rm -rf "$dir" "$disk"
 	mkdir -p "$dir"
 	orders "$dir" "$name"
@@ -170,6 +188,7 @@ guest() {	# NAME: makes it, unless it is there
 		echo "guests.sh: $name failed, see $dir" >&2
 		return 1
 	fi
+	echo "$recipe" >"$dir/recipe"
 	mv "$disk.part" "$disk"
 	mv "$dir/key.part" "$dir/key.json"
 	echo "$name: $id, $((SECONDS - began)) s"
@@ -213,11 +232,10 @@ accel >/dev/null
 
 trap 'kill $(jobs -p) 2>/dev/null' EXIT
 trap 'exit 1' INT TERM
-# The slow ones first, so that none is left alone at the end.
 failed=0
 running=0
 for g in $(printf '%s\n' "${guests[@]}" | awk '!seen[$0]++'); do
-	if [ $running -ge "${LAB_JOBS:-2}" ]; then
+	if [ $running -ge "${LAB_JOBS:-$(($(nproc) + 1))}" ]; then
 		wait -n || failed=1
 		running=$((running - 1))
 	fi

@@ -312,7 +312,7 @@ plant_web_asset() {
 
 plant_ssh_key_root() {
 	is T1098.004 added /root/.ssh/authorized_keys
-	mkdir -p -m 700 /root/.ssh
+	install -d -m 700 /root/.ssh
 	echo "$KEY" >/root/.ssh/authorized_keys
 }
 plant_ssh_key_user() {
