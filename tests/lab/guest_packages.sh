@@ -46,7 +46,8 @@ again() {	# DEB
 	while read -r f; do
 		touched "$f"
 	done <"$work/files"
-	dpkg-deb -Zgzip -z1 -b "$d" "$repo" >/dev/null
+	# packed, an emulated guest would be busy unpacking
+	dpkg-deb -Znone -b "$d" "$repo" >/dev/null
 }
 for p in $packages; do
 	for deb in "$lab"/boot/debs/"$p"_*.deb; do
@@ -60,6 +61,6 @@ for deb in "$repo"/*.deb; do
 	printf 'Filename: ./%s\nSize: %d\nSHA256: %s\n\n' "${deb##*/}" \
 		"$(stat -c %s "$deb")" "$(sha256sum <"$deb" | cut -d ' ' -f 1)"
 done >"$repo/Packages"
-mkfs.ext4 -q -F -d "$repo" "$work/img" 128M
+mkfs.ext4 -q -F -d "$repo" "$work/img" 192M
 echo "$recipe" >"$img.recipe"
 mv "$work/img" "$img"

@@ -88,13 +88,14 @@ run_guest() {	# DIR DISK SECOND-DISK MAC START-OF-ITS-CLOCK
 	qemu-system-x86_64 -accel "$accel" -cpu max,svm=off -smp "${LAB_CPUS:-1}" -m "${LAB_MEMORY:-512}" \
 		-nodefaults -display none \
 		-kernel "$lab/boot/vmlinuz" -initrd "$1/initrd" \
-		-append "root=/dev/vda1 ro console=ttyS0 quiet" \
+		-append "root=/dev/vda1 ro console=ttyS0 quiet no_timer_check" \
 		-drive "file=$2,if=virtio,format=qcow2,cache=unsafe,discard=unmap" \
 		-drive "file=$3,if=virtio,format=raw,readonly=on" \
 		-netdev user,id=net,restrict=on \
 		-device "virtio-net-pci,netdev=net,mac=$4" \
 		-device virtio-rng-pci \
-		-rtc "base=$5" -serial "file:$1/console" -serial "file:$1/said" \
+		-rtc "base=$5" -no-reboot -serial "file:$1/console" \
+		-chardev "file,id=said,path=$1/said,append=on" -serial chardev:said \
 		-qmp "unix:$1/qmp,server=on,wait=off"
 }
 
@@ -146,8 +147,35 @@ recipe() {	# NAME
 	} | cksum
 }
 
+boot() {	# of guest(): once, until it is down or its disk was taken
+	local pid status=0 start
+	start=$(($(cat "$lab/boot/made") + age + SECONDS - began))
+	run_guest "$dir" "$disk.part" "$lab/boot/packages.img" "$mac" \
+		"$(date -u -d "@$start" +%Y-%m-%dT%H:%M:%S)" >"$dir/qemu" 2>&1 9>&- &
+	pid=$!
+	trap 'kill $pid 2>/dev/null' EXIT
+	trap 'exit 1' INT TERM
+	while kill -0 $pid 2>/dev/null; do
+		sleep 0.5
+		if [[ ${GUEST[$name]} == *END=live* ]] && grep -q '"end"' "$dir/said"; then
+			# stopping writes out all that qemu holds, and nothing of
+			# what the guest holds
+			./guest_qmp.py "$dir/qmp" stop quit
+			break
+		fi
+		if [ $((SECONDS - began)) -gt 900 ]; then
+			kill $pid
+			echo "guests.sh: $name does not come to an end" >&2
+			break
+		fi
+	done
+	wait $pid || status=$?
+	trap - EXIT
+	return $status
+}
+
 guest() {	# NAME: makes it, unless it is there
-	local name=$1 dir=$lab/guests/$1 disk pid began=$SECONDS status=0 recipe
+	local name=$1 dir=$lab/guests/$1 disk began=$SECONDS status=0 recipe
 	identity "$name"
 	disk=$lab/images/$id.qcow2
 	recipe=$(recipe "$name")
@@ -160,28 +188,10 @@ guest() {	# NAME: makes it, unless it is there
 	orders "$dir" "$name"
 	qemu-img create -q -f qcow2 -b base.raw -F raw "$disk.part"
 	: >"$dir/said"
-	run_guest "$dir" "$disk.part" "$lab/boot/packages.img" "$mac" \
-		"$(date -u -d "@$(($(cat "$lab/boot/made") + age))" +%Y-%m-%dT%H:%M:%S)" \
-		>"$dir/qemu" 2>&1 9>&- &
-	pid=$!
-	trap 'kill $pid 2>/dev/null' EXIT
-	trap 'exit 1' INT TERM
-	while kill -0 $pid 2>/dev/null; do
-		sleep 0.5
-		if grep -q '"end"' "$dir/said" && [[ ${GUEST[$name]} == *END=live* ]]; then
-			# stopping writes out all that qemu holds, and nothing of
-			# what the guest holds
-			./guest_qmp.py "$dir/qmp" stop quit
-			break
-		fi
-		if [ $((SECONDS - began)) -gt 600 ]; then
-			kill $pid
-			echo "guests.sh: $name does not come to an end" >&2
-			break
-		fi
-	done
-	wait $pid || status=$?
-	trap - EXIT
+	boot || status=$?
+	if [ $status -eq 0 ] && [[ ${GUEST[$name]} == *REBOOT=1* ]]; then
+		boot || status=$?
+	fi
 	rm -f "$dir/initrd" "$dir/qmp"
 	if [ $status -ne 0 ] || ! ./guest_key.py guest "$name" "$id" \
 		"images/$id.qcow2" "$dir/said" >"$dir/key.part"; then
