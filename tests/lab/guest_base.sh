@@ -32,7 +32,9 @@ rm -rf "$lab/images" "$lab/guests" "$lab/boot/packages.img" "$lab/boot/recipe"
 mkdir -p "$lab/images"
 log=$lab/boot/log
 work=$(mktemp -d "$lab/.base.XXXXXX")
-trap 'umount "$work/tree/proc" "$work/tree/sys" 2>/dev/null; rm -rf "$work"' EXIT
+# debootstrap may have been interrupted with these in place
+trap 'umount "$work/tree/proc" "$work/tree/sys" 2>/dev/null || :
+      rm -rf --one-file-system "$work"' EXIT
 tree=$work/tree
 packages=systemd,systemd-sysv,udev,dbus,libpam-systemd,openssh-server,nginx-light
 packages+=,cron,rsyslog,logrotate,sudo,python3,libcap2-bin,kmod,iproute2

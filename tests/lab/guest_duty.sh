@@ -29,7 +29,7 @@ get() {	# PATH
 	exec 3<>"/dev/tcp/$ADDRESS/80" || return 0
 	printf 'GET %s HTTP/1.1\r\nHost: %s\r\nUser-Agent: Mozilla/5.0 (%d)\r\nConnection: close\r\n\r\n' \
 		"$1" "$ADDRESS" $((RANDOM % 9)) >&3
-	cat <&3 >/dev/null
+	read -r -d '' -u 3 _	# to the end; no process of its own
 	exec 3>&-
 }
 pages() {

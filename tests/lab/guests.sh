@@ -85,7 +85,7 @@ run_guest() {	# DIR DISK SECOND-DISK MAC START-OF-ITS-CLOCK
 	local accel
 	accel=$(accel)
 	[ "$accel" != tcg ] || accel=tcg,thread=multi
-	qemu-system-x86_64 -accel "$accel" -cpu max,svm=off -smp "${LAB_CPUS:-1}" -m "${LAB_MEMORY:-512}" \
+	qemu-system-x86_64 -accel "$accel" -cpu max -smp "${LAB_CPUS:-1}" -m "${LAB_MEMORY:-512}" \
 		-nodefaults -display none \
 		-kernel "$lab/boot/vmlinuz" -initrd "$1/initrd" \
 		-append "root=/dev/vda1 ro console=ttyS0 quiet no_timer_check" \
