@@ -234,7 +234,7 @@ done
 [ "$(id -u)" -eq 0 ] || { echo "guests.sh: needs root" >&2; exit 1; }
 "$here/guest_base.sh" "$lab"
 if [[ " ${guests[*]} " == *" new"* || " ${guests[*]} " == *" web6 "* ]]; then
-	"$here/guest_packages.sh" "$lab"
+	"$here/guest_packages.sh" "$lab" >/dev/null
 elif [ ! -e "$lab/boot/packages.img" ]; then
 	truncate -s 1M "$lab/boot/packages.img"
 fi
