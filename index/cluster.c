@@ -40,6 +40,7 @@ static void work_deinit(struct herd_cluster_work *w)
 	free(w->runs);
 	free(w->sets);
 	free(w->labels);
+	free(w->alone);
 	free(w->order);
 	free(w->classes);
 	free(w->root);
@@ -279,7 +280,7 @@ static int merge_small(struct herd_cluster_work *w)
 	if (!small)
 		return -ENOMEM;
 	for (uint32_t i = 0; i < w->n_classes; i++)
-		if (w->classes[i].size <= 2)
+		if (w->classes[i].size <= 2 && !w->alone[w->classes[i].low])
 			small[n++] = i;
 	qsort_r(small, n, sizeof(*small), compare_class, w);
 	for (uint32_t i = 0; i < n; i++) {

@@ -57,7 +57,7 @@
 #include "acquire/base/buf.h"
 
 #define HERD_CLUSTER_NONE UINT32_MAX
-#define HERD_CLUSTER_MEMBERS_MAX 16384u
+#define HERD_CLUSTER_MEMBERS_MAX 4096u
 #define HERD_CLUSTER_OWN_MAX (1u << 18)
 #define HERD_CLUSTER_BLOCKS_MAX 256u
 

@@ -77,7 +77,8 @@ static int find_alone(struct herd_cluster_work *w)
 		calloc((size_t)w->n + 1, sizeof(*of));
 	struct herd_clustering *c = w->c;
 
-	if (!of)
+	w->alone = calloc((size_t)w->n + 1, sizeof(*w->alone));
+	if (!of || !w->alone)
 		return -ENOMEM;
 	for (uint32_t i = 0; i < w->n_sets; i++) {
 		uint32_t m = odd_one(w, &w->sets[i]);
@@ -87,6 +88,8 @@ static int find_alone(struct herd_cluster_work *w)
 		of[m].vouched += w->sets[i].sum.vouched;
 		of[m].bare += w->sets[i].sum.bare;
 	}
+	for (uint32_t i = 0; i < w->n; i++)
+		w->alone[i] = herd_cluster_believed(c, of[i], c->noise);
 	for (uint32_t i = 0; i < w->n_sets; i++) {
 		struct herd_cluster_set *s = &w->sets[i];
 		uint32_t m = odd_one(w, s);
@@ -96,7 +99,7 @@ static int find_alone(struct herd_cluster_work *w)
 				add_block(c, HERD_BLOCK_ALL, s->count, s->sum);
 		else if (m == HERD_CLUSTER_NONE)
 			continue;
-		else if (herd_cluster_believed(c, of[m], c->noise))
+		else if (w->alone[m])
 			s->block = add_block(c, HERD_BLOCK_ALONE, s->count,
 					     s->sum);
 		else if (2 * (uint64_t)s->sum.vouched >= c->min_points)

@@ -36,6 +36,7 @@ struct herd_cluster_work {
 	struct herd_cluster_set *sets;
 	uint32_t n_sets;
 	uint64_t *labels; /* by member */
+	bool *alone;	  /* by member: set apart by what it alone has */
 	uint32_t *order;  /* members by label */
 	struct herd_cluster_class *classes;
 	uint32_t n_classes;

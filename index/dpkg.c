@@ -73,6 +73,8 @@ static struct herd_dpkg_piece last_word(struct herd_dpkg_piece *s)
 	struct herd_dpkg_piece w;
 
 	*s = trim(*s);
+	if (!s->n)
+		return *s;
 	w.p = s->p + s->n;
 	w.n = 0;
 	while (s->n && !blank(s->p[s->n - 1])) {

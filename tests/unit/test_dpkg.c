@@ -48,36 +48,35 @@ static const uint8_t *md5(char c)
 	return v[c - 'a'];
 }
 
-static const char status[] =
-	"Package: bash\n"
-	"Status: install ok installed\n"
-	"Architecture: amd64\n"
-	"Version: 5.2-1\n"
-	"Conffiles:\n"
-	" /etc/bash.bashrc " A "\n"
-	" /etc/with space " B " obsolete\n"
-	" /etc/new newconffile\n"
-	"Description: a shell\n"
-	" Package: not a field\n"
-	" .\n"
-	"\n"
-	"package: libc6\n"
-	"STATUS: install ok installed\n"
-	"architecture: i386\n"
-	"version: 2.36-9\n"
-	"\n"
-	"Package: libc6\n"
-	"Status: install ok unpacked\n"
-	"Architecture: amd64\n"
-	"Version: 2.36-10\n"
-	"\n"
-	"\n"
-	"Package: gone\n"
-	"Status: deinstall ok config-files\n"
-	"Architecture: all\n"
-	"Version: 1\n"
-	"Conffiles:\n"
-	" /etc/gone " A "\n";
+static const char status[] = "Package: bash\n"
+			     "Status: install ok installed\n"
+			     "Architecture: amd64\n"
+			     "Version: 5.2-1\n"
+			     "Conffiles:\n"
+			     " /etc/bash.bashrc " A "\n"
+			     " /etc/with space " B " obsolete\n"
+			     " /etc/new newconffile\n"
+			     "Description: a shell\n"
+			     " Package: not a field\n"
+			     " .\n"
+			     "\n"
+			     "package: libc6\n"
+			     "STATUS: install ok installed\n"
+			     "architecture: i386\n"
+			     "version: 2.36-9\n"
+			     "\n"
+			     "Package: libc6\n"
+			     "Status: install ok unpacked\n"
+			     "Architecture: amd64\n"
+			     "Version: 2.36-10\n"
+			     "\n"
+			     "\n"
+			     "Package: gone\n"
+			     "Status: deinstall ok config-files\n"
+			     "Architecture: all\n"
+			     "Version: 1\n"
+			     "Conffiles:\n"
+			     " /etc/gone " A "\n";
 
 static int find(const struct herd_dpkg *d, const char *path,
 		struct herd_dpkg_owner *ret)
@@ -101,7 +100,7 @@ static void test_status(void **unused)
 	assert_string_equal(herd_dpkg_version(d, "libc6", "amd64"), "2.36-10");
 
 	assert_int_equal(herd_dpkg_find(d, "etc/bash.bashrc", 15, NULL, &o),
-			 -ENOENT);	/* not sealed yet */
+			 -ENOENT); /* not sealed yet */
 	assert_int_equal(herd_dpkg_seal(d), 0);
 	assert_int_equal(find(d, "/etc/bash.bashrc", &o), 0);
 	assert_string_equal(o.package, "bash");
@@ -178,7 +177,8 @@ static struct herd_dpkg *with_bash(const char *version, const char *sums)
 
 	snprintf(text, sizeof(text),
 		 "Package: bash\nStatus: install ok installed\n"
-		 "Architecture: amd64\nVersion: %s\n", version);
+		 "Architecture: amd64\nVersion: %s\n",
+		 version);
 	struct herd_dpkg *d = make(true, version ? text : "");
 
 	add(d, "bash.md5sums", sums);
@@ -203,8 +203,8 @@ static enum herd_dpkg_change absent(const struct herd_dpkg *d,
 				    const char *path)
 {
 	struct herd_dpkg_owner o = { 0 };
-	enum herd_dpkg_change c = herd_dpkg_explain_absent(
-		d, other, path, strlen(path), &o);
+	enum herd_dpkg_change c =
+		herd_dpkg_explain_absent(d, other, path, strlen(path), &o);
 
 	assert_true((o.package != NULL) == (c != HERD_DPKG_UNEXPLAINED));
 	return c;
@@ -292,10 +292,17 @@ static void test_hostile(void **unused)
 {
 	(void)unused;
 	static const char *const bad[] = {
-		"", "\n\n\n", ":", "Package:", "Package: x\n", "Conffiles:",
+		"",
+		"\n\n\n",
+		":",
+		"Package:",
+		"Package: x\n",
+		"Conffiles:",
 		"Package: a/b\nStatus: x\nArchitecture: all\nVersion: 1\n",
 		"Package: a\nArchitecture: all\nVersion:\n",
-		"Conffiles:\n /x " A "\n", " " A "\n", "Package: a:b\n",
+		"Conffiles:\n /x " A "\n",
+		" " A "\n",
+		"Package: a:b\n",
 	};
 	char name[300];
 
@@ -329,16 +336,19 @@ static void test_hostile(void **unused)
 	memset(text, 'y', HERD_DPKG_PATH_MAX + 2);
 	text[0] = '/';
 	assert_int_equal(herd_dpkg_add_info(d, "a.list", text,
-					    HERD_DPKG_PATH_MAX + 2), 0);
+					    HERD_DPKG_PATH_MAX + 2),
+			 0);
 	assert_int_equal(herd_dpkg_skipped(d), 4);
 	assert_int_equal(herd_dpkg_add_info(d, "a.list", text,
-					    HERD_DPKG_PATH_MAX + 1), 0);
+					    HERD_DPKG_PATH_MAX + 1),
+			 0);
 	memcpy(text, "/bin/", 5);
 	assert_int_equal(herd_dpkg_add_info(d, "a.list", text,
-					    HERD_DPKG_PATH_MAX + 1), 0);
+					    HERD_DPKG_PATH_MAX + 1),
+			 0);
 	assert_int_equal(herd_dpkg_seal(d), 0);
-	assert_int_equal(herd_dpkg_find(d, text, HERD_DPKG_PATH_MAX + 1, NULL,
-					&o), 0);
+	assert_int_equal(
+		herd_dpkg_find(d, text, HERD_DPKG_PATH_MAX + 1, NULL, &o), 0);
 	assert_int_equal(find(d, "etc/second", &o), -ENOENT);
 	assert_int_equal(find(d, "x", &o), -ENOENT);
 }
@@ -400,13 +410,15 @@ static void test_real(void **unused)
 		skip();
 	}
 	assert_int_equal(herd_dpkg_create(!lstat("/bin", &st) &&
-					  S_ISLNK(st.st_mode), &made), 0);
+						  S_ISLNK(st.st_mode),
+					  &made),
+			 0);
 	DPKG *d = made;
 
 	assert_int_equal(herd_dpkg_add_status(d, text, len), 0);
 	assert_int_equal(herd_dpkg_each(d, count_package, &packages), 0);
 	assert_true(packages > 50);
-	for (struct dirent *e; (e = readdir(dir)) != NULL; ) {
+	for (struct dirent *e; (e = readdir(dir)) != NULL;) {
 		char path[512];
 		size_t n;
 
