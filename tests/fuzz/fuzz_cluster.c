@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Clusters. The first byte chooses: a clustering read back from a store, or a
- * herd made of up to eight blocks, three bytes each: from which member to which,
+ * herd made of up to six blocks, three bytes each: from which member to which,
  * and how many features.
  */
 #include "index/cluster.h"
@@ -17,7 +17,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 			__builtin_trap(); \
 	} while (0)
 
-#define MEMBERS 24
+#define MEMBERS 13
 #define FEATURES 4096
 
 static int count(void *arg, uint64_t feature, int sign, bool vouched)
@@ -90,8 +90,8 @@ static void made_up(const uint8_t *data, size_t size)
 		m[i] = (struct herd_cluster_member){ .id = i * 3,
 						     .features = features[i],
 						     .vouched = vouched[i] };
-	if (size > 24)
-		size = 24;
+	if (size > 18)
+		size = 18;
 	for (; size >= 3; data += 3, size -= 3) {
 		size_t from = data[0] % MEMBERS, to = data[1] % (MEMBERS + 1);
 
