@@ -97,6 +97,7 @@ struct herd_part {
 	unsigned without;
 	struct herd_part_row *rows;	/* malloced; taken over */
 	size_t n_rows;
+	const struct herd_ids *look;	/* of the whole herd */
 };
 int herd_part_make(struct herd_txn *t, const struct herd_group *g,
 		   struct herd_part *part, struct herd_herd **ret);
