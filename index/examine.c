@@ -343,6 +343,15 @@ static int sketch(const struct herd_examiner *x, const struct herd_side *side,
 	return herd_buf_error(&f->sketch);
 }
 
+/* What was never flushed before the disk was copied reads as zeros. */
+static bool is_zeros(const struct herd_buf *b)
+{
+	for (size_t i = 0; i < b->len; i++)
+		if (b->data[i])
+			return false;
+	return true;
+}
+
 /* A log that is empty and was written to after it was made. */
 static bool was_emptied(const struct herd_side *side)
 {
@@ -352,11 +361,19 @@ static bool was_emptied(const struct herd_side *side)
 	       e->mtime.sec > e->btime.sec + HERD_LOG_SLACK;
 }
 
+/* All of a small text, and of what may be zeros. */
+static bool is_read_whole(const struct herd_side *side, enum herd_sort sort)
+{
+	return side->entry->size <= HERD_NORMAL_MAX &&
+	       (is_text(sort) || sort == HERD_SORT_DATA);
+}
+
 static int look_at(struct herd_examiner *x, const struct herd_side *side,
 		   struct found *f)
 {
 	uint64_t size = side->entry->size;
 	size_t head = size < HEAD_BYTES ? (size_t)size : HEAD_BYTES;
+	bool whole;
 	int err;
 
 	if (!side->source)
@@ -366,19 +383,21 @@ static int look_at(struct herd_examiner *x, const struct herd_side *side,
 		return err == -ENOMEM ? err : 0;
 	enum herd_sort sort = herd_sort_of(x->bytes.data, head, size);
 
+	whole = is_read_whole(side, sort);
+	if (whole && head < size)
+		err = herd_examine_read(x, side, (size_t)size);
+	if (err)
+		return err == -ENOMEM ? err : 0;
 	f->look.sort = (uint8_t)(sort + 1);	/* 0: not known */
-	if (sort == HERD_SORT_EMPTY && !was_emptied(side))
+	if ((sort == HERD_SORT_EMPTY && !was_emptied(side)) ||
+	    (sort == HERD_SORT_DATA && whole && is_zeros(&x->bytes)))
 		f->look.sort = HERD_SORT_NOTHING;
 	f->secret = herd_sort_is_secret(sort);
 	if (!is_text(sort))
 		return 0;
 	err = sketch(x, side, f);
-	if (err || size > HERD_NORMAL_MAX)
+	if (err || !whole)
 		return err;
-	if (head < size)
-		err = herd_examine_read(x, side, (size_t)size);
-	if (err)
-		return err == -ENOMEM ? err : 0;
 	f->text = true;
 	return normalise(x, side, &f->look);
 }

@@ -117,6 +117,11 @@ int herd_judge_lower(struct herd_txn *t, const struct herd_herd *h,
 		     uint32_t instance, const struct herd_variant *own,
 		     struct herd_finding *f);
 
+/* Whether a log began when the one before it was put aside. *ret is set only
+   when it is true. */
+int herd_judge_was_rotated(struct herd_txn *t, const struct herd_herd *h,
+			   uint32_t instance, uint32_t path, bool *ret);
+
 /* ---- judge_log.c ---- */
 
 /*
