@@ -4,6 +4,9 @@
 #   make demo       install what is needed, build, make a small herd with an
 #                   intrusion, mount it and show what deviates
 #   make check      install what is needed and run the tests
+#   make lab        build the lab of real guests (root; some 20 minutes)
+#   make check-lab  compare what is said of it with its answer key, and write
+#                   the tables of docs/QUALITY.md
 #   make bench      measure
 #   make install    [DESTDIR=…] [prefix=/usr/local] [mounthelperdir=/usr/sbin]
 #   make uninstall  the same, the other way
@@ -127,6 +130,17 @@ check:
 	tests/deps.sh check
 	$(MAKE) -j$(JOBS) VARIANT=$(VARIANT) all unit fuzzers $(B)/tests/lab/storedump
 	VARIANT=$(VARIANT) tests/run.sh $(CHECK)
+
+# ---- lab -----------------------------------------------------------------------
+
+.PHONY: lab check-lab
+lab:
+	tests/deps.sh lab
+	tests/lab/guests.sh all
+
+check-lab: lab
+	$(MAKE) -j$(JOBS) VARIANT=plain all
+	tests/lab/check.sh
 
 # ---- bench -------------------------------------------------------------------
 

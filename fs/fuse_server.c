@@ -268,11 +268,12 @@ static int start(struct server *s, struct herd_diag *diag)
 		.on_failure_arg = s,
 		.on_wait = herd_fuse_loop_hand_on,
 	};
+	const struct herd_knowledge_files files = {
+		.store_dir = m->store, .policy = m->policy, .rules = m->rules };
 	int err = herd_store_open(m->store, 0, &s->store, diag);
 
 	if (!err)
-		err = herd_knowledge_open(m->store, m->policy, m->now,
-					  &s->knowledge, diag);
+		err = herd_knowledge_open(&files, m->now, &s->knowledge, diag);
 	options.knowledge = s->knowledge;
 	if (!err)
 		err = herd_tree_open(s->store, &options, open_disk, s,

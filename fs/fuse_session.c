@@ -526,12 +526,15 @@ int herd_mount_run(const struct herd_mount *m, struct herd_diag *diag)
 	struct herd_mount_plan p = { .mount = &here };
 	char *store CLEANUP_FREE = realpath(m->store, NULL);
 	char *policy CLEANUP_FREE = m->policy ? realpath(m->policy, NULL) : NULL;
+	char *rules CLEANUP_FREE = m->rules ? realpath(m->rules, NULL) : NULL;
 	int err = prepare_mountpoint(&p, diag);
 
 	if (store)	/* the one in the background stands elsewhere */
 		here.store = store;
 	if (policy)
 		here.policy = policy;
+	if (rules)
+		here.rules = rules;
 	if (!err)
 		err = read_plan(&p, diag);
 	if (!err)

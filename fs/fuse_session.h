@@ -25,6 +25,7 @@ struct herd_mount {
 	const char *store;	/* directory */
 	const char *group;	/* only this one; NULL: all */
 	const char *policy;	/* file; NULL: the store's own, if it has one */
+	const char *rules;	/* file; NULL: the user's own, if there are any */
 	int64_t now;		/* seconds since 1970: which rules have expired */
 	const char *mountpoint;
 	const char *options;	/* for FUSE, "allow_other,…", or NULL */

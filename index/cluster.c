@@ -40,6 +40,7 @@ static void work_deinit(struct herd_cluster_work *w)
 	free(w->runs);
 	free(w->sets);
 	free(w->labels);
+	free(w->alone);
 	free(w->order);
 	free(w->classes);
 	free(w->root);
@@ -109,8 +110,10 @@ static int gather(struct herd_cluster_work *w, size_t max)
 			if (k && m->features[k] <= m->features[k - 1])
 				return -EINVAL;
 			w->held[w->n_held++] = (struct herd_cluster_rec){
-				.key = m->features[k], .a = i,
-				.b = m->vouched && m->vouched[k] };
+				.key = m->features[k],
+				.a = i,
+				.b = m->vouched && m->vouched[k]
+			};
 		}
 	}
 	herd_cluster_sort(w->held, w->tmp, w->n_held);
@@ -135,16 +138,19 @@ static int find_runs(struct herd_cluster_work *w)
 		uint64_t set = 0;
 		uint32_t vouched = 0;
 
-		for (end = i; end < w->n_held &&
-		     w->held[end].key == w->held[i].key; end++) {
+		for (end = i;
+		     end < w->n_held && w->held[end].key == w->held[i].key;
+		     end++) {
 			set += mix(w->m[w->held[end].a]->id);
 			vouched += w->held[end].b;
 		}
 		uint32_t count = (uint32_t)(end - i);
 
-		w->runs[w->n_runs++] = (struct herd_cluster_rec){
-			.key = set, .a = (uint32_t)i,
-			.b = count << 1 | (2 * vouched > count) };
+		w->runs[w->n_runs++] =
+			(struct herd_cluster_rec){ .key = set,
+						   .a = (uint32_t)i,
+						   .b = count << 1 |
+							(2 * vouched > count) };
 	}
 	herd_cluster_sort(w->runs, w->tmp, w->n_runs);
 	return 0;
@@ -164,9 +170,11 @@ static int find_sets(struct herd_cluster_work *w)
 
 		if (!i || w->runs[i].key != w->runs[i - 1].key)
 			w->sets[w->n_sets++] = (struct herd_cluster_set){
-				.set = w->runs[i].key, .run = i,
+				.set = w->runs[i].key,
+				.run = i,
 				.count = w->runs[i].b >> 1,
-				.block = HERD_CLUSTER_NONE };
+				.block = HERD_CLUSTER_NONE
+			};
 		s = &w->sets[w->n_sets - 1];
 		s->n_runs++;
 		if (w->runs[i].b & 1)
@@ -207,9 +215,12 @@ static int find_classes(struct herd_cluster_work *w)
 
 		if (!i || memcmp(label, w->classes[w->n_classes - 1].label,
 				 words * sizeof(*label)))
-			w->classes[w->n_classes++] = (struct herd_cluster_class){
-				.label = label, .low = w->order[i],
-				.into = HERD_CLUSTER_NONE };
+			w->classes[w->n_classes++] =
+				(struct herd_cluster_class){
+					.label = label,
+					.low = w->order[i],
+					.into = HERD_CLUSTER_NONE
+				};
 		w->root[w->order[i]] = w->n_classes - 1;
 		w->classes[w->n_classes - 1].size++;
 	}
@@ -269,7 +280,7 @@ static int merge_small(struct herd_cluster_work *w)
 	if (!small)
 		return -ENOMEM;
 	for (uint32_t i = 0; i < w->n_classes; i++)
-		if (w->classes[i].size <= 2)
+		if (w->classes[i].size <= 2 && !w->alone[w->classes[i].low])
 			small[n++] = i;
 	qsort_r(small, n, sizeof(*small), compare_class, w);
 	for (uint32_t i = 0; i < n; i++) {
@@ -284,8 +295,8 @@ static int merge_small(struct herd_cluster_work *w)
 		if (near == HERD_CLUSTER_NONE)
 			break;
 		to = &w->classes[near];
-		between = herd_cluster_between(w->c, x->label, to->label,
-					       &alone);
+		between =
+			herd_cluster_between(w->c, x->label, to->label, &alone);
 		if (alone || herd_cluster_believed(w->c, between, 0))
 			continue;
 		x->into = near;
@@ -338,7 +349,7 @@ int herd_cluster(const struct herd_cluster_member *m, size_t n,
 	err = take_members(&w, m, n);
 	if (!err)
 		err = from_nothing(&w, opt->max_features ? opt->max_features :
-				   MAX_FEATURES);
+							   MAX_FEATURES);
 	if (err)
 		return err;
 	*ret = TAKE_PTR(w.c);

@@ -57,12 +57,12 @@
 #include "acquire/base/buf.h"
 
 #define HERD_CLUSTER_NONE UINT32_MAX
-#define HERD_CLUSTER_MEMBERS_MAX 16384u
+#define HERD_CLUSTER_MEMBERS_MAX 4096u
 #define HERD_CLUSTER_OWN_MAX (1u << 18)
 #define HERD_CLUSTER_BLOCKS_MAX 256u
 
 struct herd_cluster_member {
-	uint32_t id;	/* no two alike */
+	uint32_t id; /* no two alike */
 	/* All that it has, what it alone has included; strictly ascending. */
 	const uint64_t *features;
 	/* For each feature 1 where it is vouched for, else 0. NULL: the instance
@@ -73,15 +73,15 @@ struct herd_cluster_member {
 
 /* 0 anywhere, or NULL for all: the number in brackets. */
 struct herd_cluster_options {
-	uint32_t min_points;	/* of a block (100) */
-	uint32_t min_vouched;	/* per cent of a small band's features (50) */
-	size_t max_features;	/* of all members together (8 Mi) */
+	uint32_t min_points;  /* of a block (100) */
+	uint32_t min_vouched; /* per cent of a small band's features (50) */
+	size_t max_features;  /* of all members together (8 Mi) */
 };
 
 struct herd_cluster {
 	uint32_t size;
-	uint32_t first;	/* the lowest id in it */
-	uint32_t against;	/* the cluster that it is compared with: the
+	uint32_t first;	  /* the lowest id in it */
+	uint32_t against; /* the cluster that it is compared with: the
 				   largest; for that the next; NONE: no other */
 	/* Features that nine tenths of it have and at most a tenth of `against`,
 	   and the other way round; how many of these are vouched for. */
@@ -95,7 +95,7 @@ struct herd_cluster {
 	uint8_t cohesion;
 	bool small;	/* one or two members beside others: to be surfaced */
 	bool vouched;	/* most of gained + lost is */
-	bool set_aside;	/* too many features, not compared at all */
+	bool set_aside; /* too many features, not compared at all */
 };
 
 struct herd_clustering;
@@ -147,9 +147,9 @@ int herd_clustering_each(const struct herd_clustering *c, uint32_t cluster,
 /* ---- one more member ---- */
 
 enum herd_cluster_fit {
-	HERD_FIT_MEMBER,	/* it belongs to a cluster */
-	HERD_FIT_ALONE,	/* a cluster of its own; the others stay as they are */
-	HERD_FIT_AGAIN,	/* it splits or completes one: cluster from nothing */
+	HERD_FIT_MEMBER, /* it belongs to a cluster */
+	HERD_FIT_ALONE,	 /* a cluster of its own; the others stay as they are */
+	HERD_FIT_AGAIN,	 /* it splits or completes one: cluster from nothing */
 };
 
 /*

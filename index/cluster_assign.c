@@ -11,9 +11,9 @@
 
 struct fitting {
 	const struct herd_clustering *c;
-	struct herd_cluster_sum *has;	/* by block */
+	struct herd_cluster_sum *has; /* by block */
 	uint64_t *label;
-	struct herd_cluster_sum own;	/* what nobody has, or everybody else */
+	struct herd_cluster_sum own; /* what nobody has, or everybody else */
 };
 
 static void fitting_deinit(struct fitting *f)
@@ -88,7 +88,11 @@ static bool take_block(struct fitting *f, uint32_t i)
 	}
 	with = b->count + half;
 	without = c->partaking + 1 - with;
-	return with > 2 && without > 2;
+	if (with > 2 && without > 2)
+		return true;
+	/* it sides with the few, by what is believed of two */
+	return half == (with < without) &&
+	       herd_cluster_believed(c, half ? has : lacks, 0);
 }
 
 /* The cluster with the very label, else the nearest as merge_small finds it. */
@@ -107,9 +111,8 @@ static uint32_t nearest_cluster(const struct fitting *f, bool *ret_same,
 
 		if (c->clusters[i].set_aside)
 			continue;
-		s = herd_cluster_between(c, f->label,
-					 c->labels + (size_t)i * c->words,
-					 &alone);
+		s = herd_cluster_between(
+			c, f->label, c->labels + (size_t)i * c->words, &alone);
 		points = herd_cluster_points(s);
 		same = !points && !alone;
 		if (best != HERD_CLUSTER_NONE && !same && points >= best_points)

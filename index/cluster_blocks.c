@@ -13,11 +13,13 @@
 /* From so many members on either side, nearly the same is the same. */
 #define NEARLY_FROM 10u
 
-static uint32_t add_block(struct herd_clustering *c, enum herd_cluster_kind kind,
-			  uint32_t count, struct herd_cluster_sum sum)
+static uint32_t add_block(struct herd_clustering *c,
+			  enum herd_cluster_kind kind, uint32_t count,
+			  struct herd_cluster_sum sum)
 {
-	c->blocks[c->n_blocks] = (struct herd_cluster_block){
-		.kind = kind, .count = count, .sum = sum };
+	c->blocks[c->n_blocks] = (struct herd_cluster_block){ .kind = kind,
+							      .count = count,
+							      .sum = sum };
 	return c->n_blocks++;
 }
 
@@ -75,7 +77,8 @@ static int find_alone(struct herd_cluster_work *w)
 		calloc((size_t)w->n + 1, sizeof(*of));
 	struct herd_clustering *c = w->c;
 
-	if (!of)
+	w->alone = calloc((size_t)w->n + 1, sizeof(*w->alone));
+	if (!of || !w->alone)
 		return -ENOMEM;
 	for (uint32_t i = 0; i < w->n_sets; i++) {
 		uint32_t m = odd_one(w, &w->sets[i]);
@@ -85,19 +88,21 @@ static int find_alone(struct herd_cluster_work *w)
 		of[m].vouched += w->sets[i].sum.vouched;
 		of[m].bare += w->sets[i].sum.bare;
 	}
+	for (uint32_t i = 0; i < w->n; i++)
+		w->alone[i] = herd_cluster_believed(c, of[i], c->noise);
 	for (uint32_t i = 0; i < w->n_sets; i++) {
 		struct herd_cluster_set *s = &w->sets[i];
 		uint32_t m = odd_one(w, s);
 
 		if (s->count == w->n)
-			s->block = add_block(c, HERD_BLOCK_ALL, s->count,
-					     s->sum);
+			s->block =
+				add_block(c, HERD_BLOCK_ALL, s->count, s->sum);
 		else if (m == HERD_CLUSTER_NONE)
 			continue;
-		else if (herd_cluster_believed(c, of[m], c->noise))
+		else if (w->alone[m])
 			s->block = add_block(c, HERD_BLOCK_ALONE, s->count,
 					     s->sum);
-		else if (large(c, s->sum))
+		else if (2 * (uint64_t)s->sum.vouched >= c->min_points)
 			s->block = add_block(c, HERD_BLOCK_WATCHED, s->count,
 					     s->sum);
 	}
@@ -113,8 +118,8 @@ struct candidate {
 
 /* A block in the making: the set that it began with, and what joined. */
 struct leader {
-	uint64_t *bits;	/* the first set's holders */
-	uint32_t *hits;	/* by member: features that it has */
+	uint64_t *bits; /* the first set's holders */
+	uint32_t *hits; /* by member: features that it has */
 	uint32_t count, block;
 	struct herd_cluster_sum sum;
 };
@@ -123,7 +128,7 @@ struct making {
 	struct herd_cluster_work *w;
 	struct candidate *v;
 	size_t n;
-	uint32_t *joined;	/* by candidate: its leader, or NONE */
+	uint32_t *joined; /* by candidate: its leader, or NONE */
 	struct leader leaders[HERD_CLUSTER_BLOCKS_MAX];
 	uint32_t n_leaders;
 };
@@ -170,7 +175,10 @@ static int find_candidates(struct making *k)
 		if (side >= 2 && (large(w->c, s->sum) || side >= NEARLY_FROM))
 			k->v[k->n++] = (struct candidate){
 				.points = herd_cluster_points(s->sum),
-				.set = s->set, .count = s->count, .index = i };
+				.set = s->set,
+				.count = s->count,
+				.index = i
+			};
 	}
 	qsort(k->v, k->n, sizeof(*k->v), compare_candidate);
 	return 0;
@@ -240,7 +248,8 @@ static int join_all(struct making *k)
 {
 	for (size_t i = 0; i < k->n; i++) {
 		const struct herd_cluster_set *s = &k->w->sets[k->v[i].index];
-		const struct herd_cluster_rec *h = herd_cluster_holders(k->w, s);
+		const struct herd_cluster_rec *h =
+			herd_cluster_holders(k->w, s);
 		struct leader *l;
 		int err = place(k, &k->v[i], &k->joined[i]);
 

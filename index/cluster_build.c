@@ -12,8 +12,8 @@
 /* ---- numbers ---- */
 
 struct numbered {
-	uint32_t size, first;	/* first: a member's id */
-	uint32_t class;	/* or NONE: set aside */
+	uint32_t size, first; /* first: a member's id */
+	uint32_t class;	      /* or NONE: set aside */
 };
 
 static int compare_numbered(const void *a, const void *b)
@@ -41,13 +41,15 @@ static int number_clusters(struct herd_cluster_work *w, uint32_t *of_class)
 	for (uint32_t i = 0; i < w->n_classes; i++)
 		if (w->classes[i].into == HERD_CLUSTER_NONE)
 			v[n++] = (struct numbered){
-				.size = w->classes[i].size, .class = i,
-				.first = w->m[w->classes[i].low]->id };
+				.size = w->classes[i].size,
+				.class = i,
+				.first = w->m[w->classes[i].low]->id
+			};
 	for (uint32_t i = 0; i < w->n_all; i++)
 		if (w->all[i]->n > HERD_CLUSTER_OWN_MAX)
 			v[n++] = (struct numbered){ .size = 1,
-				.class = HERD_CLUSTER_NONE,
-				.first = w->all[i]->id };
+						    .class = HERD_CLUSTER_NONE,
+						    .first = w->all[i]->id };
 	qsort(v, n, sizeof(*v), compare_numbered);
 
 	c->clusters = calloc((size_t)n + 1, sizeof(*c->clusters));
@@ -91,7 +93,8 @@ static int list_members(struct herd_cluster_work *w, const uint32_t *cluster)
 		aside--;
 	for (uint32_t i = 0; i < w->n_all; i++) {
 		uint32_t k = w->all[i]->n > HERD_CLUSTER_OWN_MAX ?
-			aside++ : cluster[part++];
+				     aside++ :
+				     cluster[part++];
 
 		c->ids[next[k]++] = w->all[i]->id;
 		c->by_id[i] = (struct herd_cluster_rec){ .key = w->all[i]->id,
@@ -119,8 +122,8 @@ static int room(struct herd_cluster_work *w)
 			continue;
 		atoms++;
 		features += w->sets[i].n_runs;
-		holders += w->sets[i].count < c->n_clusters ?
-			w->sets[i].count : c->n_clusters;
+		holders += w->sets[i].count < c->n_clusters ? w->sets[i].count :
+							      c->n_clusters;
 	}
 	c->atoms = calloc(atoms + 1, sizeof(*c->atoms));
 	c->features = calloc(features + 1, sizeof(*c->features));
@@ -173,14 +176,19 @@ static int keep_atoms(struct herd_cluster_work *w, const uint32_t *cluster)
 
 		if (!kept(s))
 			continue;
-		c->atoms[c->n_atoms] = (struct herd_cluster_atom){
-			.count = s->count, .sum = s->sum, .block = s->block,
-			.pair = c->n_pairs };
+		c->atoms[c->n_atoms] =
+			(struct herd_cluster_atom){ .count = s->count,
+						    .sum = s->sum,
+						    .block = s->block,
+						    .pair = c->n_pairs };
 		add_pairs(w, s, cluster, slot);
 		for (uint32_t k = s->run; k < s->run + s->n_runs; k++)
-			c->features[c->n_features++] = (struct herd_cluster_rec){
-				.key = w->held[w->runs[k].a].key,
-				.a = c->n_atoms, .b = w->runs[k].b & 1 };
+			c->features[c->n_features++] =
+				(struct herd_cluster_rec){
+					.key = w->held[w->runs[k].a].key,
+					.a = c->n_atoms,
+					.b = w->runs[k].b & 1
+				};
 		c->n_atoms++;
 	}
 	c->atoms[c->n_atoms].pair = c->n_pairs;

@@ -16,9 +16,9 @@ int herd_clustering_encode(const struct herd_clustering *c,
 			   struct herd_buf *out)
 {
 	const uint32_t head[] = { c->min_points, c->min_vouched, c->noise,
-				  c->known, c->partaking, c->left_out,
-				  c->n_members, c->n_clusters, c->words,
-				  c->n_blocks, c->n_atoms, c->n_pairs,
+				  c->known,	 c->partaking,	 c->left_out,
+				  c->n_members,	 c->n_clusters,	 c->words,
+				  c->n_blocks,	 c->n_atoms,	 c->n_pairs,
 				  c->n_features };
 	uint64_t last = 0;
 
@@ -40,8 +40,9 @@ int herd_clustering_encode(const struct herd_clustering *c,
 	for (uint32_t i = 0; i < c->n_atoms; i++) {
 		const struct herd_cluster_atom *a = &c->atoms[i];
 
-		herd_buf_varint(out, a->block == HERD_CLUSTER_NONE ? 0 :
-				(uint64_t)a->block + 1);
+		herd_buf_varint(out, a->block == HERD_CLUSTER_NONE ?
+					     0 :
+					     (uint64_t)a->block + 1);
 		herd_buf_varint(out, a[1].pair - a->pair);
 		for (uint32_t k = a->pair; k < a[1].pair; k++) {
 			herd_buf_varint(out, c->pairs[k].cluster);
@@ -107,7 +108,10 @@ static int decode_head(struct herd_clustering *c, struct herd_cursor *in)
 	c->pairs = calloc((size_t)c->n_pairs + 1, sizeof(*c->pairs));
 	c->features = calloc((size_t)c->n_features + 1, sizeof(*c->features));
 	return c->clusters && c->start && c->labels && c->ids && c->by_id &&
-	       c->blocks && c->atoms && c->pairs && c->features ? 0 : -ENOMEM;
+			       c->blocks && c->atoms && c->pairs &&
+			       c->features ?
+		       0 :
+		       -ENOMEM;
 }
 
 /* No bits but those of blocks. */
@@ -144,8 +148,8 @@ static int decode_cluster(struct herd_clustering *c, uint32_t i,
 		c->ids[m] = number(in, UINT32_MAX);
 		if (m > c->start[i] && c->ids[m] <= c->ids[m - 1])
 			in->bad = true;
-		c->by_id[m] = (struct herd_cluster_rec){ .key = c->ids[m],
-							 .a = i };
+		c->by_id[m] =
+			(struct herd_cluster_rec){ .key = c->ids[m], .a = i };
 	}
 	k->first = c->ids[c->start[i]];
 	return in->bad ? -EBADMSG : 0;
@@ -210,7 +214,8 @@ static int decode_features(struct herd_clustering *c, struct herd_cursor *in)
 		    step > UINT64_MAX - last)
 			return -EBADMSG;
 		last += step;
-		*r = (struct herd_cluster_rec){ .key = last, .a = v >> 1,
+		*r = (struct herd_cluster_rec){ .key = last,
+						.a = v >> 1,
 						.b = v & 1 };
 		sum = &c->atoms[r->a].sum;
 		*(r->b ? &sum->vouched : &sum->bare) += 1;

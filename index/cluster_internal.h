@@ -18,14 +18,14 @@ void herd_cluster_sort(struct herd_cluster_rec *v, struct herd_cluster_rec *tmp,
 		       size_t n);
 
 struct herd_cluster_sum {
-	uint32_t vouched, bare;	/* features */
+	uint32_t vouched, bare; /* features */
 };
 
 /* Features that the same members have. */
 struct herd_cluster_atom {
-	uint32_t count;	/* holders */
+	uint32_t count; /* holders */
 	struct herd_cluster_sum sum;
-	uint32_t block;	/* or NONE */
+	uint32_t block; /* or NONE */
 	uint32_t pair;	/* its first; they end where the next one's begin */
 };
 
@@ -35,42 +35,42 @@ struct herd_cluster_pair {
 };
 
 enum herd_cluster_kind {
-	HERD_BLOCK_LABEL,	/* it tells clusters apart */
-	HERD_BLOCK_ALONE,	/* the same, and sets one member apart */
-	HERD_BLOCK_WATCHED,	/* large, but not to be believed of so few */
-	HERD_BLOCK_ALL,	/* every member has it */
+	HERD_BLOCK_LABEL,   /* it tells clusters apart */
+	HERD_BLOCK_ALONE,   /* the same, and sets one member apart */
+	HERD_BLOCK_WATCHED, /* not believed of so few; may be of more */
+	HERD_BLOCK_ALL,	    /* every member has it */
 	HERD_BLOCK_KINDS
 };
 
 struct herd_cluster_block {
 	enum herd_cluster_kind kind;
-	uint32_t count;	/* holders */
+	uint32_t count; /* holders */
 	struct herd_cluster_sum sum;
 };
 
 struct herd_clustering {
 	/* what it was made with */
 	uint32_t min_points, min_vouched;
-	uint32_t noise;	/* bare features that a member alone has, median */
-	bool known;	/* somebody has package lists */
-	uint32_t partaking;	/* members that were compared */
+	uint32_t noise;	    /* bare features that a member alone has, median */
+	bool known;	    /* somebody has package lists */
+	uint32_t partaking; /* members that were compared */
 	uint32_t left_out;
 
 	struct herd_cluster *clusters;
-	uint32_t *start;	/* of its members in ids; n_clusters + 1 */
-	uint64_t *labels;	/* words each: which blocks it has */
+	uint32_t *start;  /* of its members in ids; n_clusters + 1 */
+	uint64_t *labels; /* words each: which blocks it has */
 	uint32_t n_clusters, words;
-	uint32_t *ids;	/* by cluster, then id */
-	struct herd_cluster_rec *by_id;	/* key id, a cluster */
+	uint32_t *ids;			/* by cluster, then id */
+	struct herd_cluster_rec *by_id; /* key id, a cluster */
 	uint32_t n_members;
 
 	struct herd_cluster_block *blocks;
 	uint32_t n_blocks;
-	struct herd_cluster_atom *atoms;	/* one more, for its pair */
+	struct herd_cluster_atom *atoms; /* one more, for its pair */
 	uint32_t n_atoms;
 	struct herd_cluster_pair *pairs;
 	uint32_t n_pairs;
-	struct herd_cluster_rec *features;	/* key feature, a atom, b vouched */
+	struct herd_cluster_rec *features; /* key feature, a atom, b vouched */
 	uint32_t n_features;
 };
 

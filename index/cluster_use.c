@@ -39,8 +39,7 @@ bool herd_cluster_believed(const struct herd_clustering *c,
 	if (!c->known)
 		return bare >= (uint64_t)c->min_points * UNKNOWN_FACTOR;
 	return 2 * (uint64_t)s.vouched >= c->min_points &&
-	       (uint64_t)s.vouched * 100 >=
-		       c->min_vouched * (s.vouched + bare);
+	       (uint64_t)s.vouched * 100 >= c->min_vouched * (s.vouched + bare);
 }
 
 struct herd_cluster_sum herd_cluster_between(const struct herd_clustering *c,
@@ -107,13 +106,15 @@ static int atom_tells(const struct herd_clustering *c, uint32_t atom,
 	    hardly_any(other, c->clusters[against].size))
 		return 1;
 	return nearly_all(other, c->clusters[against].size) &&
-	       hardly_any(own, size) ? -1 : 0;
+			       hardly_any(own, size) ?
+		       -1 :
+		       0;
 }
 
 /* What is summed up while atoms are gone through. */
 struct totals {
 	uint64_t spread;
-	struct herd_cluster_sum kept;	/* the largest's that it has too */
+	struct herd_cluster_sum kept; /* the largest's that it has too */
 };
 
 static void add_sum(struct herd_cluster_sum *to, struct herd_cluster_sum s)

@@ -11,8 +11,8 @@
 /* The features that one set of members has. */
 struct herd_cluster_set {
 	uint64_t set;
-	uint32_t run, n_runs;	/* in runs */
-	uint32_t count;	/* holders */
+	uint32_t run, n_runs; /* in runs */
+	uint32_t count;	      /* holders */
 	struct herd_cluster_sum sum;
 	uint32_t block;
 };
@@ -20,26 +20,27 @@ struct herd_cluster_set {
 /* Members with the same label. */
 struct herd_cluster_class {
 	const uint64_t *label;
-	uint32_t size, low;	/* low: its first member */
-	uint32_t into;	/* the class that it was made part of, or NONE */
+	uint32_t size, low; /* low: its first member */
+	uint32_t into;	    /* the class that it was made part of, or NONE */
 };
 
 struct herd_cluster_work {
 	struct herd_clustering *c;
-	const struct herd_cluster_member **all, **m;	/* by id */
+	const struct herd_cluster_member **all, **m; /* by id */
 	uint32_t n_all, n;
-	struct herd_cluster_rec *held;	/* key feature, a member, b vouched */
+	struct herd_cluster_rec *held; /* key feature, a member, b vouched */
 	struct herd_cluster_rec *tmp;
 	size_t n_held;
-	struct herd_cluster_rec *runs;	/* see find_runs */
+	struct herd_cluster_rec *runs; /* see find_runs */
 	uint32_t n_runs;
 	struct herd_cluster_set *sets;
 	uint32_t n_sets;
-	uint64_t *labels;	/* by member */
-	uint32_t *order;	/* members by label */
+	uint64_t *labels; /* by member */
+	bool *alone;	  /* by member: set apart by what it alone has */
+	uint32_t *order;  /* members by label */
 	struct herd_cluster_class *classes;
 	uint32_t n_classes;
-	uint32_t *root;	/* by member: its class */
+	uint32_t *root; /* by member: its class */
 };
 
 /* The members that hold a set: count of them, in the a of each, ascending. */

@@ -6,10 +6,13 @@
 #include "acquire/base/sha256.h"
 #include "index/content.h"
 #include "index/logbook.h"
+#include "index/meaning.h"
 
 #include <string.h>
 
 #define HEAD_BYTES HERD_CONTENT_HEAD
+/* A text of any path is kept up to this size. */
+#define KEPT_ANYWAY 4096
 
 /* What goes into a look but for its sketch, which it borrows. */
 struct found {
@@ -261,8 +264,12 @@ int herd_examiner_create(struct herd_scan *s, struct herd_examiner **ret)
 	x->scan = s;
 	x->windows = calloc(n + 1, sizeof(*x->windows));
 	x->no_window = calloc(n + 1, sizeof(*x->no_window));
-	int err = x->windows && x->no_window ? own_tokens(x) : -ENOMEM;
+	x->rules = herd_rules_create();
+	int err = x->windows && x->no_window && x->rules ?
+			  herd_rules_parse_builtin(x->rules, NULL) : -ENOMEM;
 
+	if (!err)
+		err = own_tokens(x);
 	if (!err)
 		err = reference_tokens(x);
 	if (err)
@@ -280,6 +287,7 @@ void herd_examiner_destroy(struct herd_examiner *x)
 		herd_source_destroy(x->windows[i]);
 	free(x->windows);
 	free(x->no_window);
+	herd_rules_destroy(x->rules);
 	herd_identity_destroy(x->own);
 	herd_identity_destroy(x->ref);
 	free(x->lists.v);
@@ -335,6 +343,15 @@ static int sketch(const struct herd_examiner *x, const struct herd_side *side,
 	return herd_buf_error(&f->sketch);
 }
 
+/* What was never flushed before the disk was copied reads as zeros. */
+static bool is_zeros(const struct herd_buf *b)
+{
+	for (size_t i = 0; i < b->len; i++)
+		if (b->data[i])
+			return false;
+	return true;
+}
+
 /* A log that is empty and was written to after it was made. */
 static bool was_emptied(const struct herd_side *side)
 {
@@ -344,11 +361,19 @@ static bool was_emptied(const struct herd_side *side)
 	       e->mtime.sec > e->btime.sec + HERD_LOG_SLACK;
 }
 
+/* All of a small text, and of what may be zeros. */
+static bool is_read_whole(const struct herd_side *side, enum herd_sort sort)
+{
+	return side->entry->size <= HERD_NORMAL_MAX &&
+	       (is_text(sort) || sort == HERD_SORT_DATA);
+}
+
 static int look_at(struct herd_examiner *x, const struct herd_side *side,
 		   struct found *f)
 {
 	uint64_t size = side->entry->size;
 	size_t head = size < HEAD_BYTES ? (size_t)size : HEAD_BYTES;
+	bool whole;
 	int err;
 
 	if (!side->source)
@@ -358,19 +383,21 @@ static int look_at(struct herd_examiner *x, const struct herd_side *side,
 		return err == -ENOMEM ? err : 0;
 	enum herd_sort sort = herd_sort_of(x->bytes.data, head, size);
 
+	whole = is_read_whole(side, sort);
+	if (whole && head < size)
+		err = herd_examine_read(x, side, (size_t)size);
+	if (err)
+		return err == -ENOMEM ? err : 0;
 	f->look.sort = (uint8_t)(sort + 1);	/* 0: not known */
-	if (sort == HERD_SORT_EMPTY && !was_emptied(side))
+	if ((sort == HERD_SORT_EMPTY && !was_emptied(side)) ||
+	    (sort == HERD_SORT_DATA && whole && is_zeros(&x->bytes)))
 		f->look.sort = HERD_SORT_NOTHING;
 	f->secret = herd_sort_is_secret(sort);
 	if (!is_text(sort))
 		return 0;
 	err = sketch(x, side, f);
-	if (err || size > HERD_NORMAL_MAX)
+	if (err || !whole)
 		return err;
-	if (head < size)
-		err = herd_examine_read(x, side, (size_t)size);
-	if (err)
-		return err == -ENOMEM ? err : 0;
 	/* a key may stand behind certificates */
 	if (herd_holds_key(x->bytes.data, (size_t)size)) {
 		f->secret = true;
@@ -381,17 +408,39 @@ static int look_at(struct herd_examiner *x, const struct herd_side *side,
 	return normalise(x, side, &f->look);
 }
 
+/* Where a link leads, without the tokens that are in it. */
+static int look_at_link(struct herd_examiner *x, struct herd_txn *t,
+			uint32_t path, const struct herd_side *side)
+{
+	const struct herd_entry *e = side->entry;
+	struct herd_look look = { 0 };
+
+	x->normal.len = 0;
+	if (side->identity && e->n_bytes &&
+	    herd_identity_normalise(side->identity, e->bytes, e->n_bytes,
+				    &x->normal)) {
+		look.normal = true;
+		herd_sha256(x->normal.data, x->normal.len, look.digest);
+	}
+	return x->normal.failed ? -ENOMEM :
+	       herd_look_put(t, side->instance, path, &look);
+}
+
 static int examine_side(struct herd_examiner *x, struct herd_txn *t,
 			const struct herd_instance *inst, uint32_t path,
 			const struct herd_side *side)
 {
 	struct found f = { .text = false };
+
+	if (S_ISLNK(side->entry->mode))
+		return look_at_link(x, t, path, side);
 	int err = look_at(x, side, &f);
 
 	if (!err)
 		err = herd_look_put(t, side->instance, path, &f.look);
 	herd_buf_deinit(&f.sketch);
-	if (err || !f.text || f.secret || side->entry->size > HERD_KEPT_MAX)
+	if (err || !f.text || f.secret ||
+	    side->entry->size > (x->wanted ? HERD_KEPT_MAX : KEPT_ANYWAY))
 		return err;
 	return herd_kept_put(t, inst->group, side->entry->digest,
 			     x->bytes.data, x->bytes.len);
@@ -408,7 +457,16 @@ static int place_of(struct herd_examiner *x, struct herd_txn *t, uint32_t path,
 		return err;
 	ret->place = herd_place_of((const char *)name.data, name.len);
 	ret->is_log = herd_place_is_log((const char *)name.data, name.len);
+	x->wanted = herd_meaning_wants(x->rules, (const char *)name.data,
+				       name.len);
 	return herd_examine_meet(x, path, (const char *)name.data, name.len);
+}
+
+static bool may_be_looked_at(const struct herd_entry *e)
+{
+	return herd_has_content(e) ||
+	       (!e->absent && S_ISLNK(e->mode) &&
+		e->digest_kind == HERD_DIGEST_SHA256);
 }
 
 int herd_examine(struct herd_examiner *x, struct herd_txn *t,
@@ -422,7 +480,7 @@ int herd_examine(struct herd_examiner *x, struct herd_txn *t,
 
 	if (err)
 		return err;
-	if (herd_has_content(ref)) {
+	if (may_be_looked_at(ref)) {
 		side.instance = s->reference.id;
 		side.entry = ref;
 		side.identity = x->ref;
@@ -431,8 +489,8 @@ int herd_examine(struct herd_examiner *x, struct herd_txn *t,
 		if (err == -ENOENT)
 			err = examine_side(x, t, inst, path, &side);
 	}
-	if (err || !herd_has_content(own) || own->volume >= s->n_volumes ||
-	    (herd_has_content(ref) && own->size &&
+	if (err || !may_be_looked_at(own) || own->volume >= s->n_volumes ||
+	    (may_be_looked_at(ref) && own->size &&
 	     !memcmp(own->digest, ref->digest, 32)))
 		return err;
 	side.instance = inst->id;

@@ -24,6 +24,8 @@ struct herd_examiner {
 					   when first needed; NULL: not yet */
 	bool *no_window;
 	struct herd_buf bytes, normal;
+	struct herd_rules *rules;	/* which contents help to say why */
+	bool wanted;		/* that of the path at hand does */
 	struct herd_met lists, traces;	/* of packages; examine_dpkg.c */
 };
 

@@ -16,6 +16,7 @@
  */
 #include "index/judge_internal.h"
 
+#include "index/content.h"
 #include "index/knowledge.h"
 
 #include <string.h>
@@ -58,7 +59,8 @@ static int find_holder(struct herd_txn *t, const struct herd_herd *h,
 /* Whom to judge. */
 struct whom {
 	struct herd_txn *t;
-	const struct herd_herd *h;
+	const struct herd_herd *h;	/* its band, or all */
+	const struct herd_herd *all;
 	uint32_t instance;
 	bool member;
 };
@@ -137,6 +139,11 @@ static int look_again(const struct whom *w, const struct herd_judge_stacked *s,
 	if ((w->h->without & HERD_WITHOUT_SECOND_LOOK) ||
 	    !herd_judge_coarse(&full, own, w->member, tallies, &n, &coarse))
 		return look_at_log(w, own, f);
+	/* of two one is odd, but a log that is there and has content is not */
+	if (full.members == 2 && s->s.log && !own->absent && own->sort &&
+	    own->sort != HERD_SORT_EMPTY + 1 &&
+	    !herd_sort_is_code((enum herd_sort)(own->sort - 1)))
+		return 0;
 	/* of what is no log the others may have it later, or had it */
 	if (own->absent && !s->s.log)
 		return 0;
@@ -176,8 +183,9 @@ static int ask_knowledge(const struct whom *w, uint8_t sort,
 		&(struct herd_matter){ w->t, g, w->instance, &own, &herd }, f);
 }
 
-static int judge(const struct whom *w, uint32_t path,
-		 const struct herd_variant *own, struct herd_finding *ret)
+static int judge_within(const struct whom *w, uint32_t path,
+			const struct herd_variant *own,
+			struct herd_finding *ret)
 {
 	const struct herd_group *g = &w->h->group;
 	CLEANUP(herd_stacked_deinit) struct herd_judge_stacked s = { 0 };
@@ -214,6 +222,29 @@ static int judge(const struct whom *w, uint32_t path,
 	if (!err)
 		err = herd_judge_lower(w->t, w->h, w->instance, own, &f);
 	if (!err)
+		*ret = f;
+	return err;
+}
+
+/*
+ * Within its band, and where that finds nothing, against all: what a band has
+ * and no package vouches for may be what was done to all of it.
+ */
+static int judge(const struct whom *w, uint32_t path,
+		 const struct herd_variant *own, struct herd_finding *ret)
+{
+	struct herd_finding f, whole;
+	int err = judge_within(w, path, own, &f);
+
+	if (!err && w->h != w->all && f.verdict.class == HERD_CLASS_SAME) {
+		struct whom all = *w;
+
+		all.h = w->all;
+		err = judge_within(&all, path, own, &whole);
+		if (!err && whole.verdict.class == HERD_CLASS_DEVIANT)
+			f = whole;
+	}
+	if (!err)
 		err = ask_knowledge(w, own->sort, &f);
 	if (!err)
 		*ret = f;
@@ -226,7 +257,7 @@ static int whom_init(struct whom *w, struct herd_txn *t,
 {
 	const struct herd_herd *part = herd_judge_part(h, instance);
 
-	*w = (struct whom){ .t = t, .h = part, .instance = instance,
+	*w = (struct whom){ .t = t, .h = part, .all = h, .instance = instance,
 			    .member = herd_ids_have(&part->members, instance) };
 	if (instance && (herd_ids_have(&h->members, instance) ||
 			 instance == h->group.baseline ||

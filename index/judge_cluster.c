@@ -252,7 +252,8 @@ static int make_part(const struct gathering *g, uint32_t band,
 {
 	const struct herd_ids *members = &g->h->members;
 	CLEANUP_FREE uint32_t *ids = calloc(members->n + 1, sizeof(*ids));
-	struct herd_part part = { .members = ids, .without = g->h->without };
+	struct herd_part part = { .members = ids, .without = g->h->without,
+				  .look = &g->h->look };
 	size_t rows = 0;
 
 	if (!ids)

@@ -393,6 +393,10 @@ int herd_part_make(struct herd_txn *t, const struct herd_group *g,
 		err = ids_add(&h->members, part->members[i]);
 	if (!err)
 		err = fill(t, h);
+	/* it is held against all as well */
+	for (size_t i = 0; i < part->look->n && !err; i++)
+		err = ids_add(&h->look, part->look->v[i]);
+	ids_sort(&h->look);
 	if (!err)
 		*ret = TAKE_PTR(h);
 	return err;

@@ -97,6 +97,7 @@ struct herd_part {
 	unsigned without;
 	struct herd_part_row *rows;	/* malloced; taken over */
 	size_t n_rows;
+	const struct herd_ids *look;	/* of the whole herd */
 };
 int herd_part_make(struct herd_txn *t, const struct herd_group *g,
 		   struct herd_part *part, struct herd_herd **ret);
@@ -115,6 +116,11 @@ const struct herd_herd *herd_judge_part(const struct herd_herd *h,
 int herd_judge_lower(struct herd_txn *t, const struct herd_herd *h,
 		     uint32_t instance, const struct herd_variant *own,
 		     struct herd_finding *f);
+
+/* Whether a log began when the one before it was put aside. *ret is set only
+   when it is true. */
+int herd_judge_was_rotated(struct herd_txn *t, const struct herd_herd *h,
+			   uint32_t instance, uint32_t path, bool *ret);
 
 /* ---- judge_log.c ---- */
 

@@ -172,8 +172,8 @@ static bool by_night(int64_t a, int64_t b)
 }
 
 /* auth.log, begun when auth.log.1 was put aside. */
-static int was_rotated(struct herd_txn *t, const struct herd_herd *h,
-		       uint32_t instance, uint32_t path, bool *ret)
+int herd_judge_was_rotated(struct herd_txn *t, const struct herd_herd *h,
+			   uint32_t instance, uint32_t path, bool *ret)
 {
 	static const char *const first[] = { ".1", ".1.gz", ".0" };
 	CLEANUP_BUF struct herd_buf old = HERD_BUF_INIT;
@@ -226,7 +226,8 @@ static int lower_rotated(struct herd_txn *t, const struct herd_herd *h,
 	} else if (reasons && !(reasons & ~fresh)) {
 		err = log_of(t, h, f->path, &log);
 		if (!err && no_wider(own, &log))
-			err = was_rotated(t, h, instance, f->path, &rotated);
+			err = herd_judge_was_rotated(t, h, instance,
+						     f->path, &rotated);
 	}
 	if (!err && rotated)
 		lower(f, HERD_REASON_ROTATED);

@@ -14,8 +14,9 @@
 
 /* ---- opening ---- */
 
-static int read_file(const char *path, struct herd_buf *out,
-		     struct herd_diag *diag)
+/* Not much more than max bytes: the parsers refuse what is longer. */
+static int read_file(const char *path, const char *what, size_t max,
+		     struct herd_buf *out, struct herd_diag *diag)
 {
 	CLEANUP_FD int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
 	uint8_t block[16384];
@@ -23,16 +24,17 @@ static int read_file(const char *path, struct herd_buf *out,
 
 	if (fd < 0)
 		return herd_diag_set(diag, -errno, path, HERD_NO_OFFSET,
-				     "the policy: %s", strerror(errno));
+				     "the %s: %s", what, strerror(errno));
 	while ((n = read(fd, block, sizeof(block))) != 0) {
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0)
 			return herd_diag_set(diag, -errno, path, HERD_NO_OFFSET,
-					     "the policy: %s", strerror(errno));
+					     "the %s: %s", what,
+					     strerror(errno));
 		herd_buf_put(out, block, (size_t)n);
-		if (out->len > HERD_POLICY_BYTES_MAX)
-			break; /* the parser says so */
+		if (out->len > max)
+			break;
 	}
 	return herd_buf_error(out);
 }
@@ -41,7 +43,7 @@ int herd_policy_read(const char *path, struct herd_policy *ret,
 		     uint8_t digest[32], struct herd_diag *diag)
 {
 	CLEANUP_BUF struct herd_buf text = HERD_BUF_INIT;
-	int err = read_file(path, &text, diag);
+	int err = read_file(path, "policy", HERD_POLICY_BYTES_MAX, &text, diag);
 	const char *bytes = text.len ? (const char *)text.data : "";
 
 	if (!err && digest)
@@ -71,7 +73,57 @@ static int open_policy(struct herd_knowledge *k, const char *store_dir,
 	return k->policy_source ? 0 : -ENOMEM;
 }
 
-int herd_knowledge_open(const char *store_dir, const char *policy, int64_t now,
+int herd_rules_default_file(char *buf, size_t size)
+{
+	const char *config = getenv("XDG_CONFIG_HOME");
+	const char *home = getenv("HOME");
+	int n;
+
+	if (config && config[0] == '/')
+		n = snprintf(buf, size, "%s/herdfs/rules.conf", config);
+	else if (home && home[0] == '/')
+		n = snprintf(buf, size, "%s/.config/herdfs/rules.conf", home);
+	else
+		return -ENOENT;
+	return n < 0 || (size_t)n >= size ? -ENAMETOOLONG : 0;
+}
+
+static int open_rules(struct herd_knowledge *k, const char *rules,
+		      struct herd_diag *diag)
+{
+	CLEANUP_BUF struct herd_buf text = HERD_BUF_INIT;
+	char place[PATH_MAX];
+	int err;
+
+	k->rules = herd_rules_create();
+	if (!k->rules)
+		return -ENOMEM;
+	err = herd_rules_parse_builtin(k->rules, diag);
+	if (err)
+		return err;
+	if (!rules) {
+		err = herd_rules_default_file(place, sizeof(place));
+		if (err || (access(place, F_OK) && errno == ENOENT))
+			return err == -ENOENT ? 0 : err;
+		rules = place;
+	}
+	err = read_file(rules, "rules", HERD_RULES_BYTES_MAX, &text, diag);
+	const char *bytes = text.len ? (const char *)text.data : "";
+
+	if (!err && text.len > HERD_RULES_BYTES_MAX)
+		return herd_diag_set(diag, -EOVERFLOW, rules, HERD_NO_OFFSET,
+				     "the rules: more than %u bytes",
+				     HERD_RULES_BYTES_MAX);
+	if (!err)
+		err = herd_rules_parse(k->rules, rules, bytes, text.len, diag);
+	if (err)
+		return err;
+	herd_sha256(bytes, text.len, k->rules_digest);
+	k->rules_source = strdup(rules);
+	return k->rules_source ? 0 : -ENOMEM;
+}
+
+int herd_knowledge_open(const struct herd_knowledge_files *files, int64_t now,
 			struct herd_knowledge **ret, struct herd_diag *diag)
 {
 	struct herd_knowledge *k = calloc(1, sizeof(*k));
@@ -80,9 +132,11 @@ int herd_knowledge_open(const char *store_dir, const char *policy, int64_t now,
 	if (!k)
 		return -ENOMEM;
 	k->now = now;
-	err = open_policy(k, store_dir, policy, diag);
-	if (!err && store_dir)
-		err = herd_known_open(store_dir, &k->known, diag);
+	err = open_policy(k, files->store_dir, files->policy, diag);
+	if (!err && files->store_dir)
+		err = herd_known_open(files->store_dir, &k->known, diag);
+	if (!err)
+		err = open_rules(k, files->rules, diag);
 	if (err) {
 		herd_knowledge_close(k);
 		return err;
@@ -97,7 +151,9 @@ void herd_knowledge_close(struct herd_knowledge *k)
 		return;
 	herd_policy_deinit(&k->policy);
 	herd_known_close(&k->known);
+	herd_rules_destroy(k->rules);
 	free(k->policy_source);
+	free(k->rules_source);
 	free(k);
 }
 

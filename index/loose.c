@@ -27,6 +27,7 @@ struct herd_loose_name {
 	uint8_t state;	/* enum state; before settling */
 	bool templated;	/* holds what is the holder's own, or random */
 	bool own;	/* the former */
+	bool by_form;	/* asked for names of its form */
 	bool witness;	/* counted, and not asked itself */
 	bool nothing;	/* an empty file: of whatever sort the others are */
 	uint64_t kind, plain;	/* plain: without the sort */
@@ -166,7 +167,7 @@ struct counting {
 static bool is_loose(const struct herd_loose_name *name, uint32_t members,
 		     bool baseline)
 {
-	if (!name->templated)
+	if (!name->by_form)
 		return herd_names_loose(name->alike, members, baseline);
 	return name->alike && (uint64_t)name->alike * 3 >= members - 1;
 }
@@ -393,6 +394,7 @@ static void ask_top(struct herd_loose *l, enum how how)
 		name->key = key_of(how, name->parent, name->kind,
 				   how == HOW_FORM ? name->form :
 						     name->templated);
+		name->by_form = how == HOW_FORM;
 		name->vote = name->key;
 		name->state = STATE_ASKED;
 	}
@@ -416,6 +418,7 @@ static void ask_empty(struct herd_loose *l)
 				    l->v[name->up].key, name->plain,
 				    name->form);
 		name->witness = !asked;
+		name->by_form |= asked;
 		if (asked)
 			name->state = STATE_ASKED;
 	}
@@ -439,6 +442,7 @@ static void ask_below(struct herd_loose *l, enum how how)
 		name->key = key_of(how, l->v[name->up].key, name->kind,
 				   how == HOW_SAME_NAME ? name->form :
 							  name->templated);
+		name->by_form = how == HOW_SAME_NAME;
 		name->vote = name->key;
 		name->state = STATE_ASKED;
 	}
@@ -522,7 +526,7 @@ uint32_t herd_loose_alike(const struct herd_loose *l, uint32_t path,
 {
 	const struct herd_loose_name *name = find(l, path);
 
-	*ret_templated = name && name->templated;
+	*ret_templated = name && name->by_form;
 	return name ? name->alike : 0;
 }
 

@@ -7,40 +7,41 @@
 #include <sys/stat.h>
 
 #define NAME_SHOWN_MAX 60
-#define HEAD_MAX 512
 
 /* ---- facts ---- */
 
-enum herd_kind herd_kind_of(const void *bytes, size_t len)
+bool herd_side_sort(const struct herd_meaning_side *side, enum herd_sort *ret)
 {
-	const uint8_t *p = bytes;
-	size_t odd = 0;
-
-	if (!len)
-		return HERD_KIND_EMPTY;
-	if (len >= 4 && memcmp(p, "\177ELF", 4) == 0)
-		return HERD_KIND_ELF;
-	if (len >= 2 && memcmp(p, "#!", 2) == 0)
-		return HERD_KIND_SCRIPT;
-	len = len < HEAD_MAX ? len : HEAD_MAX;
-	for (size_t i = 0; i < len; i++) {
-		if (!p[i])
-			return HERD_KIND_DATA;
-		odd += p[i] == 0x7f ||
-		       (p[i] < 0x20 && !strchr("\t\n\v\f\r\033", p[i]));
-	}
-	return odd * 10 > len ? HERD_KIND_DATA : HERD_KIND_TEXT;
+	if (!S_ISREG(side->mode))
+		return false;
+	if (side->sort)
+		*ret = (enum herd_sort)(side->sort - 1);
+	else if (!side->size)
+		*ret = HERD_SORT_EMPTY;
+	else if (side->text)
+		*ret = herd_sort_of(side->text,
+				    side->len < HERD_CONTENT_HEAD ?
+				    side->len : HERD_CONTENT_HEAD, side->size);
+	else
+		return false;
+	return true;
 }
 
-static unsigned kind_facts(const struct herd_meaning_side *own)
+static bool is_elf(enum herd_sort sort)
 {
-	enum herd_kind kind = own->kind;
+	return sort == HERD_SORT_PROGRAM || sort == HERD_SORT_LIBRARY ||
+	       sort == HERD_SORT_MODULE;
+}
 
-	if (kind == HERD_KIND_UNKNOWN && own->text && own->len)
-		kind = herd_kind_of(own->text, own->len);
-	return (kind == HERD_KIND_SCRIPT ? HERD_FACT_SCRIPT : 0) |
-	       (kind == HERD_KIND_ELF ? HERD_FACT_ELF : 0) |
-	       (own->size ? 0 : HERD_FACT_EMPTY);
+static unsigned sort_facts(const struct herd_meaning_side *own)
+{
+	enum herd_sort sort;
+	unsigned facts = own->size ? 0 : HERD_FACT_EMPTY;
+
+	if (!herd_side_sort(own, &sort))
+		return facts;
+	return facts | (sort == HERD_SORT_SCRIPT ? HERD_FACT_SCRIPT : 0) |
+	       (is_elf(sort) ? HERD_FACT_ELF : 0);
 }
 
 /* What this version may do and the herd's may not. */
@@ -91,7 +92,7 @@ unsigned herd_facts_of(const struct herd_meaning_side *own,
 		return facts;
 	if (was && own->size < herd->size)
 		facts |= HERD_FACT_SHRUNK;
-	return facts | kind_facts(own) | power_facts(own, herd);
+	return facts | sort_facts(own) | power_facts(own, herd);
 }
 
 /* ---- rules ---- */

@@ -13,6 +13,7 @@
 #ifndef HERD_MEANING_H
 #define HERD_MEANING_H
 
+#include "index/content.h"
 #include "index/rules.h"
 
 #include <stdbool.h>
@@ -21,24 +22,13 @@
 #define HERD_MEANING_TEXT_MAX (64u << 10)
 #define HERD_MEANING_WHY_MAX 256
 
-/* What a file is by its first bytes. */
-enum herd_kind {
-	HERD_KIND_UNKNOWN, /* nobody looked; text says it where it is */
-	HERD_KIND_EMPTY,
-	HERD_KIND_TEXT,
-	HERD_KIND_SCRIPT, /* "#!" */
-	HERD_KIND_ELF,
-	HERD_KIND_DATA,
-};
-/* The first 512 bytes are enough. */
-enum herd_kind herd_kind_of(const void *bytes, size_t len);
-
 /* One version of a path. All borrowed. */
 struct herd_meaning_side {
 	bool absent; /* then nothing else is set */
 	uint32_t mode, uid, gid;
 	uint64_t size;
-	enum herd_kind kind; /* of a regular file */
+	uint8_t sort;		/* enum herd_sort + 1 of a regular file; 0:
+				   nobody looked, text says it where it is */
 	/* content from its first byte on, where it is at hand, else NULL; may
 	   be less than size. Of a link its target. */
 	const void *text;

@@ -89,30 +89,40 @@ static const char *type_name(uint32_t mode)
 	return "thing of no known type";
 }
 
-static enum herd_kind kind_of(const struct herd_meaning_side *side)
+/* A regular file in a word or two. */
+static const char *sort_noun(const struct herd_meaning_side *side)
 {
-	if (!S_ISREG(side->mode))
-		return HERD_KIND_UNKNOWN;
-	if (side->kind != HERD_KIND_UNKNOWN)
-		return side->kind;
-	if (!side->size)
-		return HERD_KIND_EMPTY;
-	return side->text ? herd_kind_of(side->text, side->len) :
-			    HERD_KIND_UNKNOWN;
+	static const char *const nouns[HERD_SORT_MAX] = {
+		[HERD_SORT_EMPTY] = "empty file",
+		[HERD_SORT_TEXT] = "text file",
+		[HERD_SORT_DATA] = "data file",
+		[HERD_SORT_SCRIPT] = "script",
+		[HERD_SORT_PROGRAM] = "ELF program",
+		[HERD_SORT_LIBRARY] = "ELF library",
+		[HERD_SORT_MODULE] = "ELF object",
+		[HERD_SORT_FOREIGN] = "foreign program",
+		[HERD_SORT_KEY] = "private key",
+		[HERD_SORT_ARCHIVE] = "archive",
+		[HERD_SORT_COMPRESSED] = "compressed file",
+		[HERD_SORT_DATABASE] = "database",
+		[HERD_SORT_JOURNAL] = "journal",
+		[HERD_SORT_LOGIN] = "file of login records",
+		[HERD_SORT_MEDIA] = "media file",
+		[HERD_SORT_CORE] = "core dump",
+	};
+	enum herd_sort sort;
+
+	return herd_side_sort(side, &sort) && sort < HERD_SORT_MAX ?
+		       nouns[sort] : "file";
 }
 
-static const char *kind_name(enum herd_kind kind)
+/* Nobody knows of it that it is no text. */
+static bool may_be_text(const struct herd_meaning_side *side)
 {
-	static const char *const names[] = {
-		[HERD_KIND_UNKNOWN] = "file",
-		[HERD_KIND_EMPTY] = "empty file",
-		[HERD_KIND_TEXT] = "text file",
-		[HERD_KIND_SCRIPT] = "script",
-		[HERD_KIND_ELF] = "ELF binary",
-		[HERD_KIND_DATA] = "data file",
-	};
+	enum herd_sort sort;
 
-	return (unsigned)kind < ARRAY_SIZE(names) ? names[kind] : "file";
+	return !herd_side_sort(side, &sort) || sort == HERD_SORT_EMPTY ||
+	       sort == HERD_SORT_TEXT || sort == HERD_SORT_SCRIPT;
 }
 
 static void target(struct herd_telling *t, const struct herd_meaning_side *side)
@@ -132,7 +142,7 @@ static void size_of(struct herd_telling *t, uint64_t size)
 /* "a file of 12 bytes", "a link to x", "a directory". */
 static void thing(struct herd_telling *t, const struct herd_meaning_side *side)
 {
-	const char *name = S_ISREG(side->mode) ? kind_name(kind_of(side)) :
+	const char *name = S_ISREG(side->mode) ? sort_noun(side) :
 						 type_name(side->mode);
 
 	herd_words_put(&t->w, strchr("aeiouE", *name) ? "an " : "a ");
@@ -222,17 +232,19 @@ void herd_tell_sizes(struct herd_telling *t)
 {
 	const struct herd_meaning_side *own = t->own, *herd = t->herd;
 	uint64_t a = own->size, b = herd->size;
+	enum herd_sort now, before;
 
 	if (herd->absent) {
 		herd_words_put(&t->w, "new ");
-		herd_words_put(&t->w, kind_name(kind_of(own)));
+		herd_words_put(&t->w, sort_noun(own));
+		if (!a)
+			return;
 		herd_words_put(&t->w, ", ");
 		size_of(t, a);
 		return;
 	}
-	if (kind_of(own) != kind_of(herd) &&
-	    kind_of(own) != HERD_KIND_UNKNOWN &&
-	    kind_of(herd) != HERD_KIND_UNKNOWN) {
+	if (herd_side_sort(own, &now) && herd_side_sort(herd, &before) &&
+	    now != before) {
 		thing(t, own);
 		herd_words_put(&t->w, " now, the herd's is ");
 		thing(t, herd);
@@ -248,25 +260,28 @@ void herd_tell_sizes(struct herd_telling *t)
 	size_of(t, a);
 }
 
-static bool holds_key(const struct herd_meaning_side *side)
+/* Also where a key stands behind something else. */
+static bool holds_key(const struct herd_meaning_side *side, bool *ret_says_so)
 {
 	struct herd_slice text = { side->text, side->text ? side->len : 0 };
+	enum herd_sort sort;
 
-	return herd_slice_has(text, "PRIVATE KEY-----");
+	*ret_says_so = herd_side_sort(side, &sort) && herd_sort_is_secret(sort);
+	return *ret_says_so || herd_slice_has(text, "PRIVATE KEY-----");
 }
 
 static int tell_content(struct herd_telling *t,
 			const struct herd_differ *differ)
 {
-	enum herd_kind own = kind_of(t->own), herd = kind_of(t->herd);
-	bool text = own != HERD_KIND_ELF && own != HERD_KIND_DATA &&
-		    own != HERD_KIND_UNKNOWN && herd != HERD_KIND_ELF &&
-		    herd != HERD_KIND_DATA;
+	enum herd_sort sort;
+	bool said, text = herd_side_sort(t->own, &sort) && may_be_text(t->own) &&
+		    (t->herd->absent || may_be_text(t->herd));
 
 	/* nobody's report should quote a key */
-	if (differ->style && !differ->wants && holds_key(t->own)) {
+	if (differ->style && !differ->wants && holds_key(t->own, &said)) {
 		herd_tell_sizes(t);
-		herd_words_put(&t->w, "; holds a private key");
+		if (!said)
+			herd_words_put(&t->w, "; holds a private key");
 		t->loud = true;
 		return 0;
 	}
@@ -282,12 +297,13 @@ static int tell_content(struct herd_telling *t,
 static int tell_new(struct herd_telling *t, const struct herd_differ *differ)
 {
 	const struct herd_meaning_side *own = t->own;
+	enum herd_sort sort;
 	int err = 0;
 
 	if (S_ISREG(own->mode)) {
 		err = tell_content(t, differ);
-		if (own->mode & 0111 && kind_of(own) != HERD_KIND_SCRIPT &&
-		    kind_of(own) != HERD_KIND_ELF)
+		if (own->mode & 0111 && !(herd_side_sort(own, &sort) &&
+					  herd_sort_is_code(sort)))
 			herd_words_put(&t->w, ", executable");
 		tell_setid(t);
 		if (own->capability)

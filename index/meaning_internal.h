@@ -119,6 +119,8 @@ void herd_tell_sizes(struct herd_telling *t);
 /* The finding as a whole, by the differ where content is the matter. */
 int herd_tell(struct herd_telling *t, const struct herd_differ *differ);
 
+/* What a regular file is, as far as that is known. */
+bool herd_side_sort(const struct herd_meaning_side *side, enum herd_sort *ret);
 /* enum herd_fact bits. */
 unsigned herd_facts_of(const struct herd_meaning_side *own,
 		       const struct herd_meaning_side *herd, const char *path,

@@ -94,6 +94,9 @@ bool herd_place_is_expected(const char *path, size_t len)
 		"/var/tmp/systemd-private-*", "/var/tmp/systemd-private-*/tmp",
 		"/var/log/journal/*/user-*.journal",
 		"/var/log/journal/*/system@*.journal*",
+		"/var/log/user.log", "/var/log/mail.log", "/var/log/mail.err",
+		"/var/log/mail.warn", "/var/log/mail.info",
+		"/var/log/daemon.log", "/var/log/debug", "/var/log/lpr.log",
 		"/home/*/.bash_history", "/home/*/.sudo_as_admin_successful",
 		"/home/*/.lesshst", "/home/*/.viminfo",
 	};

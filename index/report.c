@@ -6,7 +6,7 @@
 #include "index/report.h"
 
 #include "index/json.h"
-#include "index/known.h"
+#include "index/knowledge.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -214,7 +214,8 @@ static size_t above(const struct herd_report_lines *l, size_t i)
 	if (!up || up->finding->verdict.reasons != v->reasons ||
 	    up->finding->verdict.class != v->class ||
 	    up->finding->suppressed_by != line->finding->suppressed_by ||
-	    up->finding->verdict.rank < v->rank)
+	    up->finding->verdict.rank < v->rank ||
+	    (line->score > up->score && line->score >= HERD_REPORT_SERIOUS))
 		return NONE;
 	return (size_t)(up - l->v);
 }
@@ -239,14 +240,15 @@ static int fold_lines(struct herd_report_lines *l)
 	return 0;
 }
 
-
-static int compare_rank(const void *a, const void *b, void *arg)
+static int compare_score(const void *a, const void *b, void *arg)
 {
 	const struct herd_report_lines *l = arg;
 	const struct herd_report_line *x = a, *y = b;
 	size_t n = x->name_len < y->name_len ? x->name_len : y->name_len;
-	int c = y->finding->verdict.rank - x->finding->verdict.rank;
+	int c = y->score - x->score;
 
+	if (!c)
+		c = y->finding->verdict.rank - x->finding->verdict.rank;
 	if (!c && n)
 		c = memcmp(l->names.data + x->name, l->names.data + y->name, n);
 	if (!c)
@@ -257,6 +259,7 @@ static int compare_rank(const void *a, const void *b, void *arg)
 static int fill_line(const struct herd_report *r, const struct herd_finding *f,
 		     struct herd_report_lines *l)
 {
+	const struct herd_knowledge *k = herd_herd_knowledge(r->herd);
 	struct herd_report_line *line = &l->v[l->n];
 	const char *name;
 	size_t len;
@@ -267,8 +270,18 @@ static int fill_line(const struct herd_report *r, const struct herd_finding *f,
 	if (!err)
 		err = herd_path_full(r->txn, f->path, &l->names);
 	line->name_len = l->names.len - line->name;
+	line->score = f->verdict.rank;
 	l->n++;
-	return err ? err : herd_buf_error(&l->names);
+	if (!err)
+		err = herd_buf_error(&l->names);
+	if (err || !k || !k->rules)
+		return err;
+	err = herd_explain(r->txn, r->herd, r->instance->id, f, k->rules,
+			   &line->meaning);
+	line->explained = !err;
+	if (!err)
+		line->score = (uint8_t)herd_score(f, &line->meaning);
+	return err;
 }
 
 int herd_report_lines_make(const struct herd_report *r, bool fold,
@@ -293,7 +306,7 @@ int herd_report_lines_make(const struct herd_report *r, bool fold,
 				     "the names of what was found cannot be "
 				     "read: %s", strerror(-err));
 	if (l.n)
-		qsort_r(l.v, l.n, sizeof(*l.v), compare_rank, &l);
+		qsort_r(l.v, l.n, sizeof(*l.v), compare_score, &l);
 	*ret = l;
 	l = (struct herd_report_lines){ 0 };
 	return 0;

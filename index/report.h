@@ -10,7 +10,7 @@
 #ifndef HERD_REPORT_H
 #define HERD_REPORT_H
 
-#include "index/judge.h"
+#include "index/explain.h"
 
 /* All borrowed. findings: as herd_judge_instance gave them, by path id. */
 struct herd_report {
@@ -68,6 +68,9 @@ struct herd_report_line {
 	uint32_t parent;	/* path id of the directory */
 	size_t below;		/* findings that this line stands for too */
 	bool folded;		/* another line stands for this one */
+	bool explained;		/* there were rules to explain it by */
+	uint8_t score;		/* 0…100: herd_score; the rank without rules */
+	struct herd_meaning meaning;	/* if explained */
 };
 struct herd_report_lines {
 	struct herd_report_line *v;
@@ -76,9 +79,11 @@ struct herd_report_lines {
 };
 void herd_report_lines_deinit(struct herd_report_lines *l);
 /*
- * By rank (highest first), then path. fold: what came or went as a whole
- * directory becomes one line, unless something below ranks higher.
+ * By score (highest first), rank, path. fold: what came or went as a whole
+ * directory becomes one line, unless something below ranks higher or scores
+ * higher and HERD_REPORT_SERIOUS at least.
  */
+#define HERD_REPORT_SERIOUS 50
 int herd_report_lines_make(const struct herd_report *r, bool fold,
 			   struct herd_report_lines *ret,
 			   struct herd_diag *diag);
@@ -125,6 +130,9 @@ struct herd_json;
 void herd_report_json_verdict(struct herd_json *j,
 			      const struct herd_finding *f,
 			      const struct herd_report_names *names);
+/* Category, technique, severity and so on; nothing where m is NULL. */
+void herd_report_json_meaning(struct herd_json *j, const struct herd_finding *f,
+			      const struct herd_meaning *m);
 void herd_report_json_entry(struct herd_json *j, const struct herd_entry *e);
 void herd_report_json_reasons(struct herd_json *j, const char *key,
 			      unsigned reasons);
@@ -132,7 +140,7 @@ void herd_report_json_reasons(struct herd_json *j, const char *key,
 void herd_report_json_images(struct herd_json *j, const char *key,
 			     const struct herd_image *images, size_t n,
 			     const char *const *states);
-/* What people know (index/knowledge.h) as "policy" and "known". */
+/* What people know (index/knowledge.h) as "policy", "known", "rules". */
 void herd_report_json_knowledge(struct herd_json *j,
 				const struct herd_herd *h);
 const char *herd_report_role(enum herd_role role);

@@ -70,6 +70,40 @@ void herd_report_json_verdict(struct herd_json *j, const struct herd_finding *f,
 	}
 }
 
+void herd_report_json_meaning(struct herd_json *j, const struct herd_finding *f,
+			      const struct herd_meaning *m)
+{
+	char rule[1024];
+
+	if (!m)
+		return;
+	herd_json_uint(j, "score", herd_score(f, m));
+	herd_json_uint(j, "severity", m->severity);
+	herd_json_string(j, "category", m->category);
+	if (m->technique[0])
+		herd_json_string(j, "technique", m->technique);
+	herd_json_string(j, "why", m->why);
+	if (!m->rule_file[0])
+		return;
+	snprintf(rule, sizeof(rule), "%.900s:%u", m->rule_file, m->rule_line);
+	herd_json_bytes(j, "rule", rule, strlen(rule));
+}
+
+static void json_rules(struct herd_json *j, const struct herd_knowledge *k)
+{
+	if (!k->rules)
+		return;
+	herd_json_object(j, "rules");
+	herd_json_uint(j, "count", herd_rules_count(k->rules));
+	if (k->rules_source) {
+		herd_json_bytes(j, "file", k->rules_source,
+				strlen(k->rules_source));
+		herd_json_hex(j, "sha256", k->rules_digest,
+			      sizeof(k->rules_digest));
+	}
+	herd_json_end(j);
+}
+
 void herd_report_json_knowledge(struct herd_json *j, const struct herd_herd *h)
 {
 	const struct herd_knowledge *k = herd_herd_knowledge(h);
@@ -86,6 +120,7 @@ void herd_report_json_knowledge(struct herd_json *j, const struct herd_herd *h)
 		herd_json_uint(j, "expired", herd_knowledge_expired(k));
 		herd_json_end(j);
 	}
+	json_rules(j, k);
 	if (!k->known.n)
 		return;
 	herd_json_array(j, "known_sets");
@@ -343,6 +378,7 @@ static int json_finding(struct herd_json *j, const struct herd_report *r,
 	herd_json_bytes(j, "path", herd_report_line_name(lines, line),
 			line->name_len);
 	herd_report_json_verdict(j, f, names);
+	herd_report_json_meaning(j, f, line->explained ? &line->meaning : NULL);
 	if (!f->own_absent) {
 		err = herd_entry_get(r->txn, r->instance->id,
 				     herd_herd_group(r->herd)->reference,

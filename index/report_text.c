@@ -76,6 +76,12 @@ static void write_knowledge(const struct writing *w)
 				herd_knowledge_expired(k),
 				herd_hex(k->policy_digest, 32, hex));
 	}
+	if (k && k->rules_source) {
+		herd_buf_printf(w->out, "Rules       those of herdfs, then ");
+		text(w->out, k->rules_source);
+		herd_buf_printf(w->out, "\n            sha256 %s\n",
+				herd_hex(k->rules_digest, 32, hex));
+	}
 	for (size_t i = 0; k && i < k->known.n; i++)
 		herd_buf_printf(w->out, "%s %s: %s, %" PRIu64 " digests\n",
 				i ? "           " : "Known      ",
@@ -253,6 +259,11 @@ static void write_names(const struct writing *w,
 		herd_buf_printf(w->out, "  (and %zu below)", line->below);
 	herd_report_known(line->finding, known);
 	herd_buf_printf(w->out, "%s%s\n", known[0] ? "  " : "", known);
+	if (line->explained)
+		herd_buf_printf(w->out, "       %s%s%s: %s\n",
+				line->meaning.category,
+				line->meaning.technique[0] ? " " : "",
+				line->meaning.technique, line->meaning.why);
 }
 
 static void write_finding(const struct writing *w,
@@ -267,7 +278,11 @@ static void write_finding(const struct writing *w,
 	snprintf(herd, sizeof(herd), "%u/%u", v->herd_count, v->members);
 	herd_reason_text(v->class == HERD_CLASS_DRIFT ? v->baseline_reasons :
 			 v->reasons, reasons, sizeof(reasons));
-	herd_buf_printf(w->out, "%4u  %7s  ", v->rank, own);
+	if (line->explained)
+		herd_buf_printf(w->out, "%5u  %4u  %3u  %7s  ", line->score,
+				v->rank, line->meaning.severity, own);
+	else
+		herd_buf_printf(w->out, "%4u  %7s  ", v->rank, own);
 	if (v->class == HERD_CLASS_DEVIANT) {
 		const char *holder = !f->herd_holder ? "-" :
 			herd_report_name_of(w->names, f->herd_holder);
@@ -294,7 +309,10 @@ static void write_columns(const struct writing *w, enum herd_class class)
 {
 	bool baseline = herd_herd_group(w->r->herd)->baseline != 0;
 
-	herd_buf_printf(w->out, "rank     this  ");
+	const struct herd_knowledge *k = herd_herd_knowledge(w->r->herd);
+
+	herd_buf_printf(w->out, k && k->rules ?
+			"score  rank  sev     this  " : "rank     this  ");
 	if (class == HERD_CLASS_DEVIANT)
 		herd_buf_printf(w->out, "   herd  %-16s", "as in");
 	else if (class == HERD_CLASS_VOLATILE)

@@ -14,6 +14,9 @@
 
 struct herd_rules;
 
+/* Of one file, for those who read it. */
+#define HERD_RULES_BYTES_MAX (1u << 20)
+
 struct herd_rules *herd_rules_create(void); /* empty; NULL: no memory */
 void herd_rules_destroy(struct herd_rules *r);
 

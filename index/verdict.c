@@ -297,13 +297,15 @@ static bool new_name(const struct matter *m, const struct herd_variant *herd)
 
 /*
  * One or two members and a baseline: too few to outvote it. Equal to it is
- * fine; different from it deviates, unless no two of the three agree.
+ * fine; different from it deviates, unless no two of the three agree. What two
+ * of two share is what becomes of the image when it is started.
  */
 static void judge_few(const struct matter *m, struct herd_verdict *ret)
 {
 	const struct herd_stack *s = m->s;
 	struct evidence e = { .herd = BASELINE_WEIGHT,
 			      .same = (double)m->same };
+	bool changes;	/* by itself, where it lies */
 	double rank;
 
 	ret->herd = m->baseline_at;
@@ -319,8 +321,20 @@ static void judge_few(const struct matter *m, struct herd_verdict *ret)
 	e.others = e.herd + e.same + e.kinds;
 	rank = raise(rank_of(&e),
 		     reason_weight(ret->reasons, m->own, m->baseline));
-	ret->class = e.kinds > 0 ? HERD_CLASS_VOLATILE : HERD_CLASS_DEVIANT;
-	ret->rank = rounded(rank, 1, e.kinds > 0 ? VOLATILE_RANK_MAX : 100);
+	if (s->members == 2 && m->same == 1) {
+		ret->class = HERD_CLASS_DRIFT;
+		ret->rank = rounded(raise(DRIFT_RANK,
+					  reason_weight(ret->reasons, m->own,
+							m->baseline)), 1, 100);
+		return;
+	}
+	changes = s->place == HERD_PLACE_STATE && !runs_or_lets_in(m->own) &&
+		  !(ret->reasons & ~(unsigned)(HERD_REASON_CONTENT |
+					       HERD_REASON_ADDED));
+	ret->class = e.kinds > 0 || changes ? HERD_CLASS_VOLATILE :
+					      HERD_CLASS_DEVIANT;
+	ret->rank = rounded(rank, 1, ret->class == HERD_CLASS_VOLATILE ?
+				     VOLATILE_RANK_MAX : 100);
 }
 
 /* By construction everybody has his own: three quarters are alone. */

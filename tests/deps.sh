@@ -3,7 +3,7 @@
 #
 # The Debian packages that a purpose needs:
 #
-#   tests/deps.sh build|demo|check|ci
+#   tests/deps.sh build|demo|lab|check|ci
 #
 # Installs what is missing when it is run by root; otherwise says the exact
 # line and fails. Does nothing, and asks no network, when all is there.
@@ -13,18 +13,20 @@ build=(gcc libc6-dev make pkg-config libfuse3-dev fuse3 libtsk-dev libssl-dev
 	libjansson-dev liblmdb-dev libext2fs-dev libnbd-dev libseccomp-dev zlib1g-dev
 	qemu-utils)
 demo=("${build[@]}" e2fsprogs dosfstools mtools gdisk fakeroot attr python3)
-check=("${demo[@]}" libcmocka-dev binutils ntfs-3g exfatprogs exfat-fuse fdisk debootstrap
-	yara clamav sleuthkit fuse2fs acl rsync libcap2-bin ewf-tools jq xxd
-	openssl git man-db groff bash-completion lmdb-utils strace
+lab=("${demo[@]}" debootstrap qemu-system-x86 cpio git jq openssh-client)
+check=("${lab[@]}" libcmocka-dev binutils ntfs-3g exfatprogs exfat-fuse fdisk
+	yara clamav sleuthkit fuse2fs acl rsync libcap2-bin ewf-tools xxd
+	openssl man-db groff bash-completion lmdb-utils strace
 	procps psmisc util-linux)
 ci=("${check[@]}" clang libclang-rt-14-dev clang-tidy cppcheck shellcheck)
 
 case "${1:-}" in
 build) want=("${build[@]}") ;;
 demo) want=("${demo[@]}") ;;
+lab) want=("${lab[@]}") ;;
 check) want=("${check[@]}") ;;
 ci) want=("${ci[@]}") ;;
-*) echo "usage: tests/deps.sh build|demo|check|ci" >&2; exit 2 ;;
+*) echo "usage: tests/deps.sh build|demo|lab|check|ci" >&2; exit 2 ;;
 esac
 
 missing=()

@@ -25,6 +25,9 @@ export TEST_TIMEOUT=${TEST_TIMEOUT:-900}
 export UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1
 export TSAN_OPTIONS=halt_on_error=1
 unset HERDFS_STORE
+export XDG_CONFIG_HOME=/nonexistent	# no rules of whoever runs this
+# where mkfs and the like are; not everybody's PATH has it
+export PATH=$PATH:/usr/sbin:/sbin
 # some tools take a name that is not ASCII only in such a locale
 export LC_ALL=C.UTF-8
 

@@ -8,11 +8,13 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
 
 static const char usage[] =
 "Usage: herdfs list [OPTION]…\n"
 "Lists in what the instances of a group deviate from each other, the most\n"
-"suspicious first, an instance after the other.\n"
+"dangerous first, an instance after the other.\n"
 "\n"
 "  --asg NAME        only this group\n"
 "  --instance NAME   only this instance (also a baseline)\n"
@@ -22,7 +24,10 @@ static const char usage[] =
 "                    rule of the policy (suppressed)\n"
 "  --policy FILE     rules for what may deviate; default DIR/policy of the\n"
 "                    index, where there is one\n"
+"  --rules FILE      rules of one's own for what a path means; default\n"
+"                    $XDG_CONFIG_HOME/herdfs/rules.conf, where there is one\n"
 "  --min-rank N      only from this rank on, 0 to 100\n"
+"  --min-score N     only from this score on, 0 to 100\n"
 "  --expand          each path; otherwise a folder that came or went as a\n"
 "                    whole is one line\n"
 "  --without IDEA,…  judge without some of what judging is made of, to see what\n"
@@ -33,22 +38,26 @@ static const char usage[] =
 "                    $XDG_DATA_HOME/herdfs\n"
 "  --help            this text\n"
 "\n"
-"Columns: rank (0 to 100, the higher the odder), instance, class, how many of\n"
-"the members have this very version, in what it differs, path. Bytes in paths\n"
-"that could upset a terminal are shown as \\xHH.\n"
+"Columns: score, which is the rank (0 to 100, the higher the odder) in parts of\n"
+"the severity (0 to 100, the higher the worse); both of these; instance; class;\n"
+"how many of the members have this very version; in what it differs; path; and\n"
+"behind \"--\" the category, the ATT&CK technique, and what is different in\n"
+"words. On a terminal narrower than 160 that last part is a line of its own.\n"
+"Bytes that could upset a terminal are shown as \\xHH.\n"
 "Exit status: 0 whether or not something deviates, 1 failed, 2 wrong usage.\n";
 
 struct listing {
-	const char *store, *group, *instance, *policy, *without;
+	const char *store, *group, *instance, *policy, *rules, *without;
 	unsigned without_bits;
 	bool all, expand, json;
-	uint64_t min_rank;
+	uint64_t min_rank, min_score;
 	/* at work */
 	struct herd_txn *txn;
 	struct herd_knowledge *knowledge;
 	struct herd_json j;
 	struct herd_buf out;
-	bool many_groups;
+	bool many_groups, wrap;
+	size_t name_width;
 	size_t instances, odd_instances, shown_instances;
 	size_t deviant, volatile_paths, drift, suppressed;
 	uint64_t problems;
@@ -76,8 +85,10 @@ static int parse(int argc, char **argv, struct listing *l)
 		{ "instance", .text = &l->instance },
 		{ "all", .flag = &l->all },
 		{ "policy", .text = &l->policy },
+		{ "rules", .text = &l->rules },
 		{ "without", .text = &l->without },
 		{ "min-rank", .number = &l->min_rank, .most = 100 },
+		{ "min-score", .number = &l->min_score, .most = 100 },
 		{ "expand", .flag = &l->expand },
 		{ "json", .flag = &l->json },
 		{ "store", .text = &l->store },
@@ -99,38 +110,67 @@ static void flush(struct herd_buf *out)
 	out->len = 0;
 }
 
+/* A terminal's, or what $COLUMNS says; 0: there is no limit. */
+static unsigned width(void)
+{
+	const char *columns = getenv("COLUMNS");
+	struct winsize size;
+	uint64_t n;
+
+	if (columns && herd_tool_number(columns, 1, 100000, &n))
+		return (unsigned)n;
+	return ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) ? 0 : size.ws_col;
+}
+
+static void print_name(struct listing *l, const struct herd_group *g,
+		       const char *instance)
+{
+	size_t at = l->out.len;
+
+	if (l->many_groups) {
+		herd_report_escape(&l->out, g->name, strlen(g->name));
+		herd_buf_u8(&l->out, '/');
+	}
+	herd_report_escape(&l->out, instance, strlen(instance));
+	for (size_t n = l->out.len - at; n < l->name_width; n++)
+		herd_buf_u8(&l->out, ' ');
+}
+
+static void print_meaning(struct listing *l, const struct herd_meaning *m)
+{
+	if (l->wrap)
+		herd_buf_printf(&l->out, "\n%*s", 18, "");
+	else
+		herd_buf_printf(&l->out, "  -- ");
+	herd_buf_printf(&l->out, "%s%s%s: %s", m->category,
+			m->technique[0] ? " " : "", m->technique, m->why);
+}
+
 static void print_line(struct listing *l, const struct herd_group *g,
 		       const char *instance,
 		       const struct herd_report_lines *lines,
 		       const struct herd_report_line *line)
 {
 	const struct herd_verdict *v = &line->finding->verdict;
-	CLEANUP_BUF struct herd_buf name = HERD_BUF_INIT;
 	char reasons[HERD_REASON_TEXT_MAX], count[32];
 	char known[HERD_REPORT_KNOWN_MAX];
 
-	if (l->many_groups) {
-		herd_report_escape(&name, g->name, strlen(g->name));
-		herd_buf_u8(&name, '/');
-	}
-	herd_report_escape(&name, instance, strlen(instance));
-	herd_buf_u8(&name, 0);
-	if (name.failed) {
-		l->out.failed = true;
-		return;
-	}
+	herd_buf_printf(&l->out, "%5u  %4u  %3u  ", line->score, v->rank,
+			line->meaning.severity);
+	print_name(l, g, instance);
 	snprintf(count, sizeof(count), "%u/%u", v->count, v->members);
 	herd_reason_text(v->class == HERD_CLASS_DRIFT ? v->baseline_reasons :
 			 v->reasons, reasons, sizeof(reasons));
-	herd_buf_printf(&l->out, "%4u  %-20s  %-8s  %7s  %-16s  /", v->rank,
-			(char *)name.data, herd_class_name(v->class), count,
-			reasons);
+	herd_buf_printf(&l->out, "  %-8s  %7s  %-9s  /",
+			herd_class_name(v->class), count, reasons);
 	herd_report_escape(&l->out, herd_report_line_name(lines, line),
 			   line->name_len);
 	if (line->below)
 		herd_buf_printf(&l->out, "  (and %zu below)", line->below);
 	herd_report_known(line->finding, known);
-	herd_buf_printf(&l->out, "%s%s\n", known[0] ? "  " : "", known);
+	herd_buf_printf(&l->out, "%s%s", known[0] ? "  " : "", known);
+	print_meaning(l, &line->meaning);
+	herd_buf_u8(&l->out, '\n');
 }
 
 static void json_line(struct listing *l, const struct herd_group *g,
@@ -144,6 +184,7 @@ static void json_line(struct listing *l, const struct herd_group *g,
 	herd_json_bytes(&l->j, "path", herd_report_line_name(lines, line),
 			line->name_len);
 	herd_report_json_verdict(&l->j, line->finding, names);
+	herd_report_json_meaning(&l->j, line->finding, &line->meaning);
 	herd_json_end(&l->j);
 }
 
@@ -152,6 +193,7 @@ static bool wanted(const struct listing *l, const struct herd_report_line *line)
 	const struct herd_verdict *v = &line->finding->verdict;
 
 	return !line->folded && v->rank >= l->min_rank &&
+	       line->score >= l->min_score &&
 	       (l->all || v->class == HERD_CLASS_DEVIANT ||
 		(line->finding->known && line->finding->known->bad));
 }
@@ -282,6 +324,20 @@ static void summary(const struct listing *l)
 	printf("\n");
 }
 
+static int fit_name(void *arg, uint32_t id, uint32_t group,
+		    enum herd_role role, const char *name)
+{
+	struct listing *l = arg;
+	size_t n = strlen(name);
+
+	(void)id;
+	(void)group;
+	(void)role;
+	n = n < 40 ? n : 40;
+	l->name_width = n > l->name_width ? n : l->name_width;
+	return 0;
+}
+
 static int list(struct listing *l)
 {
 	struct herd_diag diag = { .offset = HERD_NO_OFFSET };
@@ -294,8 +350,11 @@ static int list(struct listing *l)
 		herd_json_uint(&l->j, "version", 1);
 		herd_json_array(&l->j, "findings");
 	} else {
-		printf("rank  %-20s  %-8s  %7s  %-16s  path\n", "instance",
-		       "class", "members", "reasons");
+		l->wrap = width() && width() < 160;
+		herd_instance_each_name(l->txn, 0, fit_name, l);
+		printf("score  rank  sev  %-*s  %-8s  %7s  %-9s  path\n",
+		       (int)l->name_width, "instance", "class", "members",
+		       "reasons");
 	}
 	err = list_groups(l, &diag);
 	if (err == -ECANCELED)
@@ -322,7 +381,7 @@ static int list(struct listing *l)
 
 int herd_cmd_list(int argc, char **argv)
 {
-	struct listing l = { .out = HERD_BUF_INIT };
+	struct listing l = { .out = HERD_BUF_INIT, .name_width = 8 };
 	struct herd_store *store = NULL;
 	struct herd_diag diag = { .offset = HERD_NO_OFFSET };
 	int status = parse(argc, argv, &l);
@@ -331,8 +390,10 @@ int herd_cmd_list(int argc, char **argv)
 		return status < 0 ? herd_tool_finish(HERD_EXIT_OK) : status;
 	if (herd_tool_open_store(l.store, 0, &store))
 		return HERD_EXIT_FAILED;
-	int err = herd_tool_open_knowledge(herd_store_dir(store), l.policy,
-					   &l.knowledge);
+	const struct herd_knowledge_files files = {
+		.store_dir = herd_store_dir(store), .policy = l.policy,
+		.rules = l.rules };
+	int err = herd_tool_open_knowledge(&files, &l.knowledge);
 
 	status = HERD_EXIT_FAILED;
 	if (!err) {

@@ -36,9 +36,14 @@ static void help(void)
 	     "  --policy FILE     rules for what may deviate (default: DIR/policy "
 	     "of the\n"
 	     "                    index, where there is one)\n"
-	     "  -o OPTION,…       store=DIR, asg=NAME, policy=FILE; allow_other,\n"
-	     "                    allow_root, default_permissions, as for any "
-	     "FUSE mount\n"
+	     "  --rules FILE      rules of one's own for what a path means "
+	     "(default:\n"
+	     "                    $XDG_CONFIG_HOME/herdfs/rules.conf, where "
+	     "there is one)\n"
+	     "  -o OPTION,…       store=DIR, asg=NAME, policy=FILE, rules=FILE;\n"
+	     "                    allow_other, allow_root, default_permissions, "
+	     "as for any\n"
+	     "                    FUSE mount\n"
 	     "  -f, --foreground  stay in the foreground; Ctrl-C unmounts\n"
 	     "  --cache MB        memory for findings and reports (64)\n"
 	     "  --threads N       that serve at once (8)\n"
@@ -91,6 +96,8 @@ static bool take_option(struct arguments *a, char *o)
 		a->mount.group = o + 4;
 	} else if (strncmp(o, "policy=", 7) == 0) {
 		a->mount.policy = o + 7;
+	} else if (strncmp(o, "rules=", 6) == 0) {
+		a->mount.rules = o + 6;
 	} else if (is_for_fuse(o)) {
 		size_t n = strlen(a->options);
 
@@ -128,12 +135,13 @@ static bool take_options(struct arguments *a, char *list)
 
 /* ---- the two command lines ---- */
 
-enum { OPT_STORE = 256, OPT_ASG, OPT_POLICY, OPT_CACHE, OPT_THREADS, OPT_HELP };
+enum { OPT_STORE = 256, OPT_ASG, OPT_POLICY, OPT_RULES, OPT_CACHE, OPT_THREADS, OPT_HELP };
 
 static const struct option long_options[] = {
 	{ "store", required_argument, NULL, OPT_STORE },
 	{ "asg", required_argument, NULL, OPT_ASG },
 	{ "policy", required_argument, NULL, OPT_POLICY },
+	{ "rules", required_argument, NULL, OPT_RULES },
 	{ "foreground", no_argument, NULL, 'f' },
 	{ "cache", required_argument, NULL, OPT_CACHE },
 	{ "threads", required_argument, NULL, OPT_THREADS },
@@ -178,6 +186,9 @@ static int parse(struct arguments *a, int argc, char **argv)
 			break;
 		case OPT_POLICY:
 			a->mount.policy = optarg;
+			break;
+		case OPT_RULES:
+			a->mount.rules = optarg;
 			break;
 		case OPT_CACHE:
 			status = take_number(optarg, "--cache", 1, 65536,

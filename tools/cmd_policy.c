@@ -278,7 +278,10 @@ static int policy(struct work *w)
 		w->file = file;
 	}
 	/* without --count no index is needed, nor what is known in one */
-	if (herd_tool_open_knowledge(w->count ? dir : NULL, w->file, &w->k))
+	const struct herd_knowledge_files files = {
+		.store_dir = w->count ? dir : NULL, .policy = w->file };
+
+	if (herd_tool_open_knowledge(&files, &w->k))
 		return HERD_EXIT_FAILED;
 	w->counts = calloc(w->k->policy.n + 1, sizeof(*w->counts));
 	if (!w->counts)

@@ -24,6 +24,8 @@ static const char usage[] =
 "  --instance NAME   compare this one with its herd, field by field\n"
 "  --policy FILE     rules for what may deviate; default DIR/policy of the\n"
 "                    index, where there is one\n"
+"  --rules FILE      rules of one's own for what a path means; default\n"
+"                    $XDG_CONFIG_HOME/herdfs/rules.conf, where there is one\n"
 "  --all             every version and every name, however many\n"
 "  --json            for programs; always complete\n"
 "  --store DIR       the index; default $HERDFS_STORE, else\n"
@@ -33,7 +35,7 @@ static const char usage[] =
 "Exit status: 0 shown, 1 failed or nobody has the path, 2 wrong usage.\n";
 
 struct options {
-	const char *store, *group, *instance, *path, *policy;
+	const char *store, *group, *instance, *path, *policy, *rules;
 	bool all, json;
 };
 
@@ -49,6 +51,7 @@ static int parse(int argc, char **argv, struct options *o)
 		{ "asg", .text = &o->group },
 		{ "instance", .text = &o->instance },
 		{ "policy", .text = &o->policy },
+		{ "rules", .text = &o->rules },
 		{ "all", .flag = &o->all },
 		{ "json", .flag = &o->json },
 		{ "store", .text = &o->store },
@@ -304,6 +307,18 @@ static int compare_versions(const void *a, const void *b)
 	return x->shown < y->shown ? -1 : x->shown > y->shown;
 }
 
+static int judge(struct why *w, uint32_t instance, struct herd_finding *finding,
+		 struct herd_meaning *meaning, struct herd_diag *diag)
+{
+	int err = herd_judge_path(w->txn, w->herd, instance, w->path_id,
+				  finding, diag);
+
+	if (err || finding->verdict.class == HERD_CLASS_SAME)
+		return err;
+	return herd_explain(w->txn, w->herd, instance, finding,
+			    w->knowledge->rules, meaning);
+}
+
 static int gather(struct why *w, struct herd_diag *diag)
 {
 	int err = 0;
@@ -323,12 +338,10 @@ static int gather(struct why *w, struct herd_diag *diag)
 	for (size_t i = 0; i < w->n_versions && !err; i++) {
 		struct why_version *v = &w->versions[i];
 
-		err = herd_judge_path(w->txn, w->herd, v->shown, w->path_id,
-				      &v->finding, diag);
+		err = judge(w, v->shown, &v->finding, &v->meaning, diag);
 	}
 	if (!err && w->instance)
-		err = herd_judge_path(w->txn, w->herd, w->instance, w->path_id,
-				      &w->finding, diag);
+		err = judge(w, w->instance, &w->finding, &w->meaning, diag);
 	return err;
 }
 
@@ -417,8 +430,11 @@ int herd_cmd_why(int argc, char **argv)
 		return HERD_EXIT_FAILED;
 	w.all = o.all;
 	status = HERD_EXIT_FAILED;
-	if (!herd_tool_open_knowledge(herd_store_dir(store), o.policy,
-				      &w.knowledge)) {
+	const struct herd_knowledge_files files = {
+		.store_dir = herd_store_dir(store), .policy = o.policy,
+		.rules = o.rules };
+
+	if (!herd_tool_open_knowledge(&files, &w.knowledge)) {
 		err = herd_txn_begin(store, false, &w.txn, &diag);
 		status = err ? herd_tool_fail(&diag, err) : why(&w, &o, &p);
 	}

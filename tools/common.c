@@ -115,13 +115,13 @@ int herd_tool_open_store(const char *dir, unsigned flags,
 	return err;
 }
 
-int herd_tool_open_knowledge(const char *store_dir, const char *policy,
+int herd_tool_open_knowledge(const struct herd_knowledge_files *files,
 			     struct herd_knowledge **ret)
 {
 	struct herd_diag diag = { .offset = HERD_NO_OFFSET };
 	struct herd_knowledge *k;
-	int err = herd_knowledge_open(store_dir, policy,
-				      (int64_t)herd_tool_now(), &k, &diag);
+	int err = herd_knowledge_open(files, (int64_t)herd_tool_now(), &k,
+				      &diag);
 
 	if (err) {
 		herd_tool_fail(&diag, err);

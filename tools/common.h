@@ -64,10 +64,10 @@ int herd_tool_open_store(const char *dir, unsigned flags,
  */
 const char *herd_tool_store_dir(const char *dir, char *buf, size_t size);
 /*
- * The policy (FILE, or the store's own when it is NULL) and the known digests
- * of a store; says which rules have expired. Prints the cause when it fails.
+ * What people know (index/knowledge.h); says which rules of the policy have
+ * expired. Prints the cause when it fails.
  */
-int herd_tool_open_knowledge(const char *store_dir, const char *policy,
+int herd_tool_open_knowledge(const struct herd_knowledge_files *files,
 			     struct herd_knowledge **ret);
 
 /*

@@ -17,6 +17,7 @@ struct why_version {
 	uint32_t shown;		/* the instance whose entry stands for it */
 	struct herd_entry entry;	/* not set where absent; borrowed */
 	struct herd_finding finding;	/* of `shown` */
+	struct herd_meaning meaning;	/* of it, unless its class is "same" */
 };
 
 struct why {
@@ -32,6 +33,7 @@ struct why {
 				   a mount, else "" */
 	uint32_t instance;	/* the one that was asked for, or 0 */
 	struct herd_finding finding;	/* its */
+	struct herd_meaning meaning;	/* as of a version */
 	struct why_version *versions;	/* the most frequent first */
 	size_t n_versions, cap_versions;
 	bool all;		/* show every version and name */

@@ -213,6 +213,26 @@ static void put_verdict(struct herd_buf *out, const struct herd_finding *f)
 	herd_buf_printf(out, "; expires %s", f->suppressed_by->until);
 }
 
+/* What it means, and the rule that says so. */
+static void put_meaning(struct herd_buf *out, const struct herd_finding *f,
+			const struct herd_meaning *m)
+{
+	if (f->verdict.class == HERD_CLASS_SAME)
+		return;
+	herd_buf_printf(out, "  why       %s\n  means     %s", m->why,
+			m->category);
+	if (m->technique[0])
+		herd_buf_printf(out, ", ATT&CK %s", m->technique);
+	herd_buf_printf(out, ", severity %u, score %u", m->severity,
+			herd_score(f, m));
+	if (m->rule_file[0]) {
+		herd_buf_printf(out, "; rule ");
+		put(out, m->rule_file);
+		herd_buf_printf(out, ":%u", m->rule_line);
+	}
+	herd_buf_u8(out, '\n');
+}
+
 static void put_members(const struct why *w, struct herd_buf *out,
 			const struct why_version *v)
 {
@@ -242,6 +262,7 @@ static void put_version(const struct why *w, struct herd_buf *out, size_t i)
 	herd_buf_printf(out, "  ");
 	put_verdict(out, &v->finding);
 	herd_buf_u8(out, '\n');
+	put_meaning(out, &v->finding, &v->meaning);
 	if (v->variant.absent) {
 		herd_buf_printf(out, "  no such path\n");
 		return;
@@ -264,6 +285,7 @@ static void put_instance(const struct why *w, struct herd_buf *out)
 	herd_buf_printf(out, ": ");
 	put_verdict(out, &w->finding);
 	herd_buf_u8(out, '\n');
+	put_meaning(out, &w->finding, &w->meaning);
 	if (!own || !herd || own == herd || class == HERD_CLASS_SAME)
 		return;
 	if (!herd->variant.absent) {
@@ -323,6 +345,8 @@ static void json_version(const struct why *w, struct herd_json *j,
 	herd_json_bool(j, "baseline", v->baseline);
 	herd_json_object(j, "verdict");
 	herd_report_json_verdict(j, &v->finding, &w->names);
+	if (v->finding.verdict.class != HERD_CLASS_SAME)
+		herd_report_json_meaning(j, &v->finding, &v->meaning);
 	herd_json_end(j);
 	if (!v->variant.absent) {
 		herd_json_string(j, "shown",
@@ -350,6 +374,8 @@ int herd_why_json(const struct why *w, struct herd_buf *out)
 					 &w->names, w->instance));
 		herd_json_object(&j, "verdict");
 		herd_report_json_verdict(&j, &w->finding, &w->names);
+		if (w->finding.verdict.class != HERD_CLASS_SAME)
+			herd_report_json_meaning(&j, &w->finding, &w->meaning);
 		herd_json_end(&j);
 	}
 	herd_json_array(&j, "versions");

@@ -105,13 +105,13 @@ cp "$dir/rules" "$HERDFS_STORE/policy"
 "$HERDFS" list --expand >"$dir/list" 2>"$dir/err" || fail "list with a policy"
 has "$dir/err" 'policy:13: .*does not apply'
 has "$dir/list" '; [1-9][0-9]* suppressed \(--all\)' \
-	'^ 100  i-3 .* /home/u/.x/evil  known: bad \(worms\)$' \
-	' /srv/app/suid$' ' /srv/app/prog$' ' /srv/keys/server.key$' ' i-3 .* /bin/tool$'
+	'^  100   100 .* i-3 .* /home/u/.x/evil  known: bad \(worms\)  -- ' \
+	' /srv/app/suid  -- ' ' /srv/app/prog  -- ' ' /srv/keys/server.key  -- ' ' i-3 .* /bin/tool  -- '
 grep -E ' /srv/app/(page|other|link)' "$dir/list" && fail "not suppressed"
 "$HERDFS" list --expand --all >"$dir/list" 2>/dev/null
-has "$dir/list" 'i-5 +suppressed .* /srv/app/page  known: good \(os\)$' \
-	'i-5 +suppressed .* /srv/app/other$' 'i-5 +suppressed .* /etc/winding$' \
-	'i-5 +deviant .* /etc/passwd$' 'i-3 +deviant .* /etc/winding$'
+has "$dir/list" 'i-5 +suppressed .* /srv/app/page  known: good \(os\)  -- ' \
+	'i-5 +suppressed .* /srv/app/other  -- ' 'i-5 +suppressed .* /etc/winding  -- ' \
+	'i-5 +deviant .* /etc/passwd  -- ' 'i-3 +deviant .* /etc/winding  -- '
 "$HERDFS" policy --count >"$dir/out" 2>/dev/null || fail "policy --count"
 has "$dir/out" '^   2  applies +[1-9][0-9]*  /srv/\*\*$' '^  13  expired +0  /bin/\*$'
 "$HERDFS" why --asg web --instance i-5 /srv/app/page >"$dir/out" 2>/dev/null

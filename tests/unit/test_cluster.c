@@ -50,8 +50,10 @@ static struct herd herd_make(size_t n, bool known)
 		h.vouched[i] = calloc(h.cap[i], 1);
 		assert_true(h.features[i] && h.vouched[i]);
 		h.m[i] = (struct herd_cluster_member){
-			.id = (uint32_t)i + 1, .features = h.features[i],
-			.vouched = known ? h.vouched[i] : NULL };
+			.id = (uint32_t)i + 1,
+			.features = h.features[i],
+			.vouched = known ? h.vouched[i] : NULL
+		};
 	}
 	return h;
 }
@@ -201,7 +203,7 @@ static void test_rolling(void **unused)
 	assert_int_equal(old->lost, 490);
 	assert_int_equal(old->lost_vouched, 400);
 	assert_int_equal(old->gained, 0);
-	assert_true(new->vouched && !new->small && new->cohesion > 80);
+	assert_true(new->vouched && !new->small &&new->cohesion > 80);
 
 	assert_int_equal(herd_clustering_tells(c, 1, update, &vouched), 1);
 	assert_true(vouched);
@@ -243,8 +245,8 @@ static void test_three_bands(void **unused)
 	HERD h = herd_make(12, true);
 
 	noise(&h, 60, 60);
-	share(&h, 5, 12, 150, true);	/* 5 without, 7 with… */
-	share(&h, 9, 12, 150, true);	/* …of which 3 go further */
+	share(&h, 5, 12, 150, true); /* 5 without, 7 with… */
+	share(&h, 9, 12, 150, true); /* …of which 3 go further */
 	CLUSTERING *c = cluster(&h);
 
 	check_sizes(c, SIZES(5, 4, 3));
@@ -275,7 +277,7 @@ static void test_lone_upgrade(void **unused)
 
 	noise(&h, 60, 60);
 	share(&h, 4, 5, 400, true);
-	share(&h, 4, 5, 150, false);	/* caches and lists made anew */
+	share(&h, 4, 5, 150, false); /* caches and lists made anew */
 	CLUSTERING *c = cluster(&h);
 	struct seen s = { 0 };
 
@@ -321,7 +323,7 @@ static void test_bulk_intruder(void **unused)
 		share(&h, 3, 3 + hit, 500, false);
 		CLUSTERING *c = cluster(&h);
 
-		check_sizes(c, SIZES(12));	/* 500 deviants */
+		check_sizes(c, SIZES(12)); /* 500 deviants */
 	}
 	for (size_t hit = 3; hit <= 7; hit++) {
 		HERD h = herd_make(12, true);
@@ -333,7 +335,8 @@ static void test_bulk_intruder(void **unused)
 		/* listed, with nothing that vouches for it */
 		assert_int_equal(herd_clustering_n(c), 2);
 		for (uint32_t i = 0; i < 2; i++) {
-			const struct herd_cluster *k = herd_clustering_get(c, i);
+			const struct herd_cluster *k =
+				herd_clustering_get(c, i);
 
 			assert_int_equal(k->gained + k->lost, 500);
 			assert_false(k->vouched);
@@ -641,8 +644,10 @@ static void test_join_rolling(void **unused)
 	}
 }
 
-/* The third with the same 500 files makes a band of what was two intruders;
-   one with half of a block cuts it. */
+/*
+ * The third with the same 500 files makes a band of what was two intruders;
+ * one with half of a block cuts it.
+ */
 static void test_join_again(void **unused)
 {
 	(void)unused;
@@ -669,6 +674,23 @@ static void test_join_again(void **unused)
 	check_sizes(d, SIZES(6, 6));
 	assert_int_equal(herd_clustering_assign(d, &g.m[12], &fit, &k), 0);
 	assert_int_equal(fit, HERD_FIT_AGAIN);
+
+	/* what was drowned in one's own files stands out with two */
+	HERD w = herd_make(12, true);
+
+	share(&w, 10, 12, 100, true);
+	share(&w, 10, 11, 300, false);
+	assert_int_equal(herd_cluster(w.m, 11, NULL, &made), 0);
+	CLUSTERING *e = made;
+
+	check_sizes(e, SIZES(11));
+	assert_int_equal(herd_clustering_assign(e, &w.m[9], &fit, &k), 0);
+	assert_int_equal(fit, HERD_FIT_MEMBER);
+	assert_int_equal(herd_clustering_assign(e, &w.m[11], &fit, &k), 0);
+	assert_int_equal(fit, HERD_FIT_AGAIN);
+	CLUSTERING *both = cluster(&w);
+
+	check_sizes(both, SIZES(10, 2));
 }
 
 /* ---- hostile input ---- */
@@ -685,7 +707,8 @@ static void test_limits(void **unused)
 	share(&h, 0, 4, 30, false);
 	assert_int_equal(herd_cluster(h.m, 4, &small, &c), -EOVERFLOW);
 	assert_int_equal(herd_cluster(h.m, HERD_CLUSTER_MEMBERS_MAX + 1, NULL,
-				      &c), -EOVERFLOW);
+				      &c),
+			 -EOVERFLOW);
 	h.m[3].id = 1;
 	assert_int_equal(herd_cluster(h.m, 4, NULL, &c), -EINVAL);
 	h.m[3].id = 4;
@@ -711,7 +734,8 @@ static void test_set_aside(void **unused)
 	assert_non_null(many);
 	for (size_t i = 0; i < n; i++)
 		many[i] = i;
-	h.m[12] = (struct herd_cluster_member){ .id = 13, .features = many,
+	h.m[12] = (struct herd_cluster_member){ .id = 13,
+						.features = many,
 						.n = n };
 	CLUSTERING *c = cluster(&h);
 
@@ -775,11 +799,11 @@ static void test_kept(void **unused)
 			uint32_t k;
 
 			assert_int_equal(herd_clustering_assign(bad, &h.m[20],
-								&fit, &k), 0);
+								&fit, &k),
+					 0);
 			for (uint32_t n = 0; n < herd_clustering_n(bad); n++)
-				herd_clustering_tells(bad, n,
-						      h.m[20].features[0],
-						      NULL);
+				herd_clustering_tells(
+					bad, n, h.m[20].features[0], NULL);
 		}
 		herd_clustering_destroy(bad);
 		b.data[at] ^= bit;

@@ -129,28 +129,61 @@ static const char *text(json_t *j, const char *key)
 
 /* ---- list ---- */
 
+static void test_rules_of_ones_own(struct world *w)
+{
+	assert_int_equal(herdfs(w, "status >/dev/null; "
+		"mkdir -p config/herdfs; printf '%s\\n' "
+		"'category crown \"jewels\"' 'etc/gone crown T1485 100' "
+		">config/herdfs/rules.conf; "
+		"\"$HERD\" list --rules config/herdfs/rules.conf"), 0);
+	has(w->out, "   89    89  100  i-odd     deviant       1/6  absent     "
+		    "/etc/gone  -- crown T1485: gone");
+	assert_int_equal(herdfs(w, "status >/dev/null; export XDG_CONFIG_HOME="
+		"$PWD/config; \"$HERD\" why --instance i-odd /etc/gone"), 0);
+	has(w->out, "\n  why       gone; the herd has a file of 1 byte\n"
+		    "  means     crown, ATT&CK T1485, severity 100, score 89; "
+		    "rule ");
+	has(w->out, "/config/herdfs/rules.conf:2\n");
+	assert_int_equal(herdfs(w, "list --rules /nonexistent"), 1);
+	has(w->err, "/nonexistent: the rules: No such file");
+	assert_int_equal(herdfs(w, "status >/dev/null; echo nonsense >wrong; "
+		"\"$HERD\" list --rules wrong"), 1);
+	has(w->err, "line 1");
+}
+
 static void test_list(void **state)
 {
 	struct world *w = *state;
 
 	assert_int_equal(herdfs(w, "list"), 0);
-	has(w->out, "  89  i-odd                 deviant       1/6  "
-	    "absent            /etc/gone\n");
-	has(w->out, "content, mode, owner, xattr  /etc/passwd\n");
-	has(w->out, "/opt  (and 3 below)\n");
+	has(w->out, "\n   54    90   60  i-odd     deviant       1/6  "
+	    "content, mode, owner, xattr  /etc/passwd  -- accounts T1136.001: "
+	    "extended attributes differ; content differs, 9 bytes more: 13 "
+	    "bytes; mode 0600, the herd's 0644; owner 7:0, the herd's 0:0\n"
+	    "   31    89   35  i-odd     deviant       1/6  absent     "
+	    "/etc/gone  -- config: gone; the herd has a file of 1 byte\n");
+	has(w->out, "/opt  (and 3 below)  -- other: new directory\n");
 	lacks(w->out, "/etc/host");
 	lacks(w->out, "i-0");
 	has(w->out, "\n6 paths in 1 of 6 instances deviate; 6 volatile, 0 in "
 	    "drift (--all lists them); 1 could not be read");
 	assert_int_equal(herdfs(w, "list --expand --all"), 0);
-	has(w->out, "/opt\n");
-	has(w->out, "/opt/\\x1b[31m\\xff\n");
+	has(w->out, "/opt  -- ");
+	has(w->out, "/opt/\\x1b[31m\\xff  -- ");
 	has(w->out, "i-0 ");
-	has(w->out, "/etc/host\n");
+	has(w->out, "/etc/host  -- ");
 	lacks(w->out, "\x1b");
 	assert_int_equal(herdfs(w, "list --min-rank 90"), 0);
 	has(w->out, "/etc/passwd");
 	lacks(w->out, "/etc/gone");
+	assert_int_equal(herdfs(w, "list --min-score 50"), 0);
+	has(w->out, "/etc/passwd");
+	lacks(w->out, "/etc/gone");
+	/* a narrow terminal has two lines for each */
+	assert_int_equal(herdfs(w, "status >/dev/null; COLUMNS=80 \"$HERD\" "
+				"list"), 0);
+	has(w->out, "/etc/gone\n                  config: gone; the herd has");
+	test_rules_of_ones_own(w);
 	assert_int_equal(herdfs(w, "list --instance i-0"), 0);
 	has(w->out, "0 paths in 0 of 1 instance deviate");
 }
@@ -167,6 +200,16 @@ static void test_list_json(void **state)
 	json_array_foreach(all, i, one) {
 		assert_string_equal(text(one, "instance"), "i-odd");
 		hex += json_object_get(one, "path_hex") != NULL;
+		if (strcmp(text(one, "path"), "etc/gone") != 0)
+			continue;
+		assert_string_equal(text(one, "category"), "config");
+		assert_string_equal(text(one, "why"),
+				    "gone; the herd has a file of 1 byte");
+		assert_int_equal(json_integer_value(
+			json_object_get(one, "severity")), 35);
+		assert_int_equal(json_integer_value(
+			json_object_get(one, "score")), 31);
+		assert_non_null(strstr(text(one, "rule"), ":"));
 	}
 	assert_int_equal(hex, 1);
 	json_decref(j);

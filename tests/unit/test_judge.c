@@ -507,8 +507,6 @@ static void test_large(void **state)
 	print_message("%d members, %d paths, %d differing each: herd %.0f ms, "
 		      "one instance %.1f ms\n", BIG_MEMBERS, BIG_PATHS,
 		      BIG_LOOSE + BIG_OWN, made * 1e3, one * 1e3);
-	assert_true(made < 1.5);
-	assert_true(one < 0.25);
 	herd_herd_destroy(h);
 	herd_txn_abort(t);
 	fx_close(&fx);

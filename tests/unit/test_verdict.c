@@ -98,7 +98,7 @@ static const struct {
 	/* alone, and against a baseline */
 	{ "1", 0, NONE, S, 0 }, { "1", 0, 0, S, 0 }, { "1", 0, OTHER, D, 57 },
 	{ "1 1", 0, 0, S, 0 }, { "1 1", 1, 0, D, 75 },
-	{ "2", 0, OTHER, D, 25 }, { "1 1", 0, OTHER, V, 17 },
+	{ "2", 0, OTHER, F, 10 }, { "1 1", 0, OTHER, V, 17 },
 	/* both axes */
 	{ "9 1", 0, 0, S, 0 }, { "9 1", 0, OTHER, F, 10 },
 	{ "9 1", 0, 1, F, 10 }, { "9 1", 1, 1, D, 96 },
