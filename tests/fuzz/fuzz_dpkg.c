@@ -25,8 +25,8 @@ static struct herd_dpkg_text next(struct herd_dpkg_text *rest)
 {
 	const char *end = rest->len ? memmem(rest->p, rest->len, "\n%%\n", 4) :
 				      NULL;
-	struct herd_dpkg_text part = {
-		rest->p, end ? (size_t)(end - rest->p) : rest->len };
+	struct herd_dpkg_text part = { rest->p, end ? (size_t)(end - rest->p) :
+						      rest->len };
 	size_t gone = end ? part.len + 4 : part.len;
 
 	rest->p += gone;
@@ -88,7 +88,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct herd_dpkg_text path = next(&rest), package = next(&rest);
 	struct herd_dpkg_text status = next(&rest), list = next(&rest);
 
-	if (!data)	/* nothing is no text */
+	if (!data) /* nothing is no text */
 		return 0;
 	check_path(path);
 	if (package.len && herd_dpkg_version(status, package, &version))

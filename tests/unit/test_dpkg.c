@@ -60,8 +60,8 @@ static void test_info(void **state)
 		struct herd_dpkg_text package = text("");
 
 		if (herd_dpkg_info_of(examples[i].path,
-				      strlen(examples[i].path), &package) !=
-			    examples[i].what ||
+				      strlen(examples[i].path),
+				      &package) != examples[i].what ||
 		    !is(package, examples[i].package))
 			fail_msg("%s", examples[i].path);
 	}
@@ -70,15 +70,20 @@ static void test_info(void **state)
 static void test_traces(void **state)
 {
 	static const char *const traces[] = {
-		"var/lib/dpkg/status-old", "var/lib/apt/lists/x_Packages",
+		"var/lib/dpkg/status-old",    "var/lib/apt/lists/x_Packages",
 		"var/cache/apt/pkgcache.bin", "var/log/apt/history.log",
-		"var/log/dpkg.log", "var/cache/debconf/config.dat",
+		"var/log/dpkg.log",	      "var/cache/debconf/config.dat",
 	};
 	static const char *const others[] = {
-		"var/lib/dpkg/status", "var/lib/dpkg/info/a.list",
-		"var/lib/dpkg/alternatives/x", "var/log/auth.log",
-		"etc/apt/sources.list", "etc/apt/trusted.gpg.d/x.gpg",
-		"var/lib/apt/keyrings/x", "var/cache/ldconfig", "",
+		"var/lib/dpkg/status",
+		"var/lib/dpkg/info/a.list",
+		"var/lib/dpkg/alternatives/x",
+		"var/log/auth.log",
+		"etc/apt/sources.list",
+		"etc/apt/trusted.gpg.d/x.gpg",
+		"var/lib/apt/keyrings/x",
+		"var/cache/ldconfig",
+		"",
 	};
 
 	(void)state;
@@ -142,7 +147,8 @@ static void test_version(void **state)
 
 static void test_next(void **state)
 {
-	static const char list[] = "/.\n/usr\n/usr/bin/a b\n\n//etc/x\nrel\n/last";
+	static const char list[] =
+		"/.\n/usr\n/usr/bin/a b\n\n//etc/x\nrel\n/last";
 	static const char sums[] =
 		"d41d8cd98f00b204e9800998ecf8427e  usr/bin/a\n"
 		"D41D8CD98F00B204E9800998ECF8427E  usr/bin/upper\n"
@@ -257,8 +263,9 @@ static void test_this_machine(void **state)
 			check_package(name, &checked, &wrong);
 	}
 	closedir(d);
-	print_message("%zu packages, %zu other files, %zu MD5 sums, %zu wrong\n",
-		      packages, scripts, checked, wrong);
+	print_message(
+		"%zu packages, %zu other files, %zu MD5 sums, %zu wrong\n",
+		packages, scripts, checked, wrong);
 	assert_true(packages > 20);
 	assert_true(scripts > 0);
 	/* documentation is often left out of containers, hardly ever changed */

@@ -14,10 +14,14 @@
 
 #define UNTOUCHED 4711
 
-static int64_t utc(int year, int month, int day, int hour, int minute, int second)
+static int64_t utc(int year, int month, int day, int hour, int minute,
+		   int second)
 {
-	struct tm tm = { .tm_year = year - 1900, .tm_mon = month - 1,
-			 .tm_mday = day, .tm_hour = hour, .tm_min = minute,
+	struct tm tm = { .tm_year = year - 1900,
+			 .tm_mon = month - 1,
+			 .tm_mday = day,
+			 .tm_hour = hour,
+			 .tm_min = minute,
 			 .tm_sec = second };
 
 	return timegm(&tm);
@@ -170,7 +174,8 @@ static void test_hostile(void **state)
 	static const char nuls[] = "\0\0\0\nNov  6 07:30:53 h\n";
 	static const char in_time[] = "Nov  6 07:30\0:53 h\n";
 	static const char *const good[] = {
-		"2026-11-06T07:30:53.5+01:00 x\n", "Nov  6 07:30:53 x\n",
+		"2026-11-06T07:30:53.5+01:00 x\n",
+		"Nov  6 07:30:53 x\n",
 		"a [06/Nov/2026:07:30:53 +0000] b\n",
 	};
 	const int64_t t = utc(2026, 11, 6, 7, 30, 53);
@@ -209,10 +214,8 @@ static void test_hostile(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_iso),
-		cmocka_unit_test(test_syslog),
-		cmocka_unit_test(test_web),
-		cmocka_unit_test(test_lines),
+		cmocka_unit_test(test_iso),	cmocka_unit_test(test_syslog),
+		cmocka_unit_test(test_web),	cmocka_unit_test(test_lines),
 		cmocka_unit_test(test_hostile),
 	};
 

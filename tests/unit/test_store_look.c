@@ -37,11 +37,13 @@ static void test_round_trip(void **state)
 		bytes[i] = (char)rnd();
 	assert_int_equal(herd_look_get(t, 1, 1, &got), -ENOENT);
 	for (uint32_t i = 0; i < 4 * 4 * 4; i++) {
-		look = (struct herd_look){
-			.sort = (uint8_t)(i * 5), .normal = i & 1,
-			.packaged = i & 2, .sketch = bytes,
-			.n_sketch = sketches[i / 4 % 4], .note = bytes + 1,
-			.n_note = notes[i / 16] };
+		look = (struct herd_look){ .sort = (uint8_t)(i * 5),
+					   .normal = i & 1,
+					   .packaged = i & 2,
+					   .sketch = bytes,
+					   .n_sketch = sketches[i / 4 % 4],
+					   .note = bytes + 1,
+					   .n_note = notes[i / 16] };
 		memset(look.digest, (int)i, sizeof(look.digest));
 		must(herd_look_put(t, 7, 1000 + i, &look));
 		must(herd_look_get(t, 7, 1000 + i, &got));
@@ -57,8 +59,7 @@ static void test_round_trip(void **state)
 	check_equal(&look, &got);
 	look.n_sketch = HERD_SKETCH_MAX + 1;
 	assert_int_equal(herd_look_put(t, 7, 1063, &look), -EOVERFLOW);
-	look = (struct herd_look){ .note = bytes,
-				   .n_note = HERD_NOTE_MAX + 1 };
+	look = (struct herd_look){ .note = bytes, .n_note = HERD_NOTE_MAX + 1 };
 	assert_int_equal(herd_look_put(t, 7, 1063, &look), -EOVERFLOW);
 	must(herd_look_get(t, 7, 1063, &got));
 	assert_int_equal(got.sort, 3);
@@ -136,12 +137,12 @@ static void test_damaged(void **state)
 		{ { 1 }, 1, -EBADMSG },
 		{ { 1, 0 }, 2, 0 },
 		{ { 255, 4 }, 2, 0 },
-		{ { 1, 0, 0 }, 3, -EBADMSG },	/* more than was said */
-		{ { 1, 16 }, 2, -EBADMSG },	/* a part nobody knows */
+		{ { 1, 0, 0 }, 3, -EBADMSG }, /* more than was said */
+		{ { 1, 16 }, 2, -EBADMSG },   /* a part nobody knows */
 		{ { 1, 128 }, 2, -EBADMSG },
-		{ { 1, 1, 9, 9 }, 4, -EBADMSG },	/* a short digest */
+		{ { 1, 1, 9, 9 }, 4, -EBADMSG }, /* a short digest */
 		{ { 1, 2 }, 2, -EBADMSG },
-		{ { 1, 2, 0 }, 3, -EBADMSG },	/* there, and empty */
+		{ { 1, 2, 0 }, 3, -EBADMSG }, /* there, and empty */
 		{ { 1, 2, 1 }, 3, -EBADMSG },
 		{ { 1, 2, 1, 7 }, 4, 0 },
 		{ { 1, 2, 65, 7 }, 4, -EBADMSG },
@@ -160,7 +161,7 @@ static void test_damaged(void **state)
 		put_raw(t, 1, i + 1, records[i].bytes, records[i].len);
 		assert_int_equal(herd_look_get(t, 1, i + 1, &got),
 				 records[i].result);
-		if (records[i].result)	/* untouched */
+		if (records[i].result) /* untouched */
 			assert_int_equal(got.sort, 77);
 	}
 	/* whole records with any byte changed, or cut */
@@ -266,8 +267,9 @@ static void test_sparse(void **state)
 	struct herd_store *s = open_writer();
 	struct herd_txn *t = begin(s, true);
 	uint8_t digest[32] = { 5 };
-	struct herd_inode i = { .ino = 9, .mode = S_IFREG | 0644, .nlink = 1,
-				.size = 8ull << 30 };
+	struct herd_inode i = {
+		.ino = 9, .mode = S_IFREG | 0644, .nlink = 1, .size = 8ull << 30
+	};
 	struct herd_buf bytes CLEANUP_BUF = HERD_BUF_INIT;
 	struct herd_variant v;
 	struct herd_group g;
@@ -306,11 +308,11 @@ static void test_sparse(void **state)
  * 0: nothing. Equal bytes are equal without tokens; others may be.
  */
 struct modelled {
-	uint32_t id;	/* 0: not attached */
+	uint32_t id; /* 0: not attached */
 	uint32_t bytes[PATHS + 1], plain[PATHS + 1];
 };
 static struct modelled herd[NAMES], reference;
-static bool looked[PATHS + 1];	/* the reference's look is there */
+static bool looked[PATHS + 1]; /* the reference's look is there */
 static uint32_t baseline_name;
 
 static void model_look(struct herd_txn *t, uint32_t id, uint32_t path,
@@ -463,7 +465,7 @@ static void go(struct herd_txn *t, unsigned n)
 	struct herd_look look;
 
 	must(herd_instance_remove(t, id));
-	if (id != reference.id)	/* its looks go with it */
+	if (id != reference.id) /* its looks go with it */
 		for (uint32_t p = 2; p <= PATHS; p++)
 			assert_int_equal(herd_look_get(t, id, p, &look),
 					 -ENOENT);
@@ -491,8 +493,9 @@ static void come_and_go(bool baseline)
 		if (herd[n].id)
 			go(t, n);
 		else
-			come(t, n, n == baseline_name ? HERD_ROLE_BASELINE :
-							HERD_ROLE_MEMBER);
+			come(t, n,
+			     n == baseline_name ? HERD_ROLE_BASELINE :
+						  HERD_ROLE_MEMBER);
 		commit(t);
 		t = begin(s, false);
 		check_herd(t);
@@ -607,8 +610,8 @@ int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, fixture_setup, fixture_teardown)
 	const struct CMUnitTest tests[] = {
-		T(test_round_trip), T(test_kept), T(test_tokens),
-		T(test_damaged), T(test_variants), T(test_sparse),
+		T(test_round_trip),  T(test_kept),	    T(test_tokens),
+		T(test_damaged),     T(test_variants),	    T(test_sparse),
 		T(test_come_and_go), T(test_with_baseline), T(test_all_goes),
 		T(test_complete),
 	};
