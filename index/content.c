@@ -405,6 +405,11 @@ enum herd_sort herd_sort_of(const void *head, size_t len, uint64_t size)
 	return sort;
 }
 
+bool herd_holds_key(const void *text, size_t len)
+{
+	return len && has_key(&(struct head){ text, len, len });
+}
+
 const char *herd_sort_name(enum herd_sort sort)
 {
 	static const char *const names[HERD_SORT_MAX] = {

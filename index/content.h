@@ -40,6 +40,9 @@ enum herd_sort {
 /* head: the first len bytes of a file of size bytes (len is at most that). */
 enum herd_sort herd_sort_of(const void *head, size_t len, uint64_t size);
 
+/* Whether a private key stands in a text, however far from its beginning. */
+bool herd_holds_key(const void *text, size_t len);
+
 /* "script"; NULL for no sort. */
 const char *herd_sort_name(enum herd_sort sort);
 

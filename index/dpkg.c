@@ -127,7 +127,8 @@ bool herd_dpkg_version(struct herd_dpkg_text status,
 			continue;
 		}
 		/* the end of a paragraph */
-		if (name.p && version.p && same(name, package.p, name_len) &&
+		if (name.p && version.p && version.len &&
+		    same(name, package.p, name_len) &&
 		    (!colon || (arch.p &&
 				same(arch, colon + 1,
 				     package.len - name_len - 1)))) {

@@ -398,6 +398,12 @@ static int look_at(struct herd_examiner *x, const struct herd_side *side,
 	err = sketch(x, side, f);
 	if (err || !whole)
 		return err;
+	/* a key may stand behind certificates */
+	if (herd_holds_key(x->bytes.data, (size_t)size)) {
+		f->secret = true;
+		if (sort == HERD_SORT_TEXT)
+			f->look.sort = HERD_SORT_KEY + 1;
+	}
 	f->text = true;
 	return normalise(x, side, &f->look);
 }

@@ -25,6 +25,9 @@ void herd_examiner_destroy(struct herd_examiner *x);
 /* Puts the instance's tokens; a reference's own are all that is needed. */
 int herd_examiner_put_tokens(struct herd_examiner *x, struct herd_txn *t,
 			     uint32_t instance);
+/* Before the first path: what was met is forgotten, for a transaction may be
+   done again. */
+void herd_examine_begin(struct herd_examiner *x);
 /*
  * A path at which own and ref are different variants by their bytes: puts
  * what is found of either. What cannot be read is simply not known.

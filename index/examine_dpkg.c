@@ -10,7 +10,9 @@
 
 #include "acquire/base/cleanup.h"
 #include "acquire/base/sha256.h"
+#include "index/content.h"
 #include "index/dpkg.h"
+#include "index/idmap.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -18,7 +20,10 @@
 #define LIST_MAX (8u << 20)
 /* A larger file is not vouched for. */
 #define MD5_MAX (64u << 20)
-#define LISTS_MAX 65536
+/* Of that many packages, two lists each; an upgrade of all of a system has
+   fewer, and each costs a look through all of the status file. */
+#define LISTS_MAX 8192
+#define TRACES_MAX 65536
 
 /* The texts of one side. */
 struct texts {
@@ -33,11 +38,13 @@ struct packages {
 	struct texts own, ref;
 	struct herd_buf note;
 	size_t upgraded;
+	struct herd_idmap read;	/* paths whose content was read for its MD5 */
+	struct herd_idmap named;	/* absent ones that a new list has */
 };
 
-static int meet(struct herd_met *m, uint32_t id)
+static int meet(struct herd_met *m, size_t max, uint32_t id)
 {
-	if (m->n == LISTS_MAX)
+	if (m->n == max)
 		return 0;
 	if (m->n == m->cap) {
 		size_t cap = m->cap ? m->cap * 2 : 64;
@@ -58,8 +65,14 @@ int herd_examine_meet(struct herd_examiner *x, uint32_t id, const char *path,
 	struct herd_dpkg_text package;
 
 	if (herd_dpkg_info_of(path, len, &package) == HERD_DPKG_FILES)
-		return meet(&x->lists, id);
-	return herd_dpkg_traces(path, len) ? meet(&x->traces, id) : 0;
+		return meet(&x->lists, LISTS_MAX, id);
+	return herd_dpkg_traces(path, len) ?
+		       meet(&x->traces, TRACES_MAX, id) : 0;
+}
+
+void herd_examine_begin(struct herd_examiner *x)
+{
+	x->lists.n = x->traces.n = 0;
 }
 
 /* ---- marking ---- */
@@ -80,6 +93,37 @@ static int mark(struct packages *p, uint32_t path)
 	look.n_note = 0;
 	look.packaged = true;
 	return herd_look_put(p->t, p->inst->id, path, &look);
+}
+
+/*
+ * What nobody vouches for by its content: only where nobody runs it, and for
+ * logs only if they are there.
+ */
+static int mark_data(struct packages *p, uint32_t id)
+{
+	CLEANUP_BUF struct herd_buf path = HERD_BUF_INIT;
+	struct herd_look look = { 0 };
+	struct herd_entry e;
+	int err = herd_path_full(p->t, id, &path);
+
+	if (!err)
+		err = herd_entry_get_own(p->t, p->inst->id, id, &e);
+	if (err)
+		return err == -ENOENT ? 0 : err;
+	if (e.absent)
+		return herd_place_is_log((char *)path.data, path.len) ?
+			       0 : mark(p, id);
+	if (S_ISREG(e.mode)) {
+		err = herd_look_get(p->t, p->inst->id, id, &look);
+		if (err && err != -ENOENT)
+			return err;
+		if (!look.sort || (e.mode & 07111) ||
+		    (look.sort != HERD_SORT_NOTHING &&
+		     (herd_sort_is_code((enum herd_sort)(look.sort - 1)) ||
+		      herd_sort_is_secret((enum herd_sort)(look.sort - 1)))))
+			return 0;
+	}
+	return S_ISREG(e.mode) || S_ISDIR(e.mode) ? mark(p, id) : 0;
 }
 
 /* The instance's own record at a path as a package names it. -ENOENT. */
@@ -132,7 +176,26 @@ static bool has_md5(struct packages *p, const struct herd_entry *e,
 	       memcmp(sum, md5, sizeof(sum)) == 0;
 }
 
-/* Regular files: the content is what the package's list says. */
+/* Where packages have their programs and data: a list that names settings or
+   somebody's home was not made by a builder of packages. */
+static bool is_packages_place(struct herd_dpkg_text path)
+{
+	static const char *const places[] = {
+		"usr/", "bin/", "sbin/", "lib/", "lib32/", "lib64/", "libx32/",
+		"boot/", "opt/",
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(places); i++) {
+		size_t n = strlen(places[i]);
+
+		if (path.len > n && memcmp(path.p, places[i], n) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* Regular files: the content is what the package's list says. Each is read
+   once, however often it is named. */
 static int mark_sums(struct packages *p)
 {
 	struct herd_dpkg_text rest = { p->own.sums, p->own.n_sums }, path;
@@ -143,19 +206,24 @@ static int mark_sums(struct packages *p)
 		struct herd_entry e;
 		uint32_t id;
 
+		if (!is_packages_place(path))
+			continue;
 		err = own_record(p, path, &id, &e);
-		if (!err && has_md5(p, &e, md5))
-			err = mark(p, id);
+		if (!err && !herd_idmap_get(&p->read, id)) {
+			err = herd_idmap_put(&p->read, id, 1);
+			if (!err && has_md5(p, &e, md5))
+				err = mark(p, id);
+		}
 		if (err == -ENOENT)
 			err = 0;
 	}
 	return err;
 }
 
-/* Links and folders that the new list has, and what only the old one had. */
-static int mark_list(struct packages *p, const struct texts *side, bool old)
+/* Links and folders that the new list has. */
+static int mark_list(struct packages *p)
 {
-	struct herd_dpkg_text rest = { side->list, side->n_list }, path;
+	struct herd_dpkg_text rest = { p->own.list, p->own.n_list }, path;
 	int err = 0;
 
 	while (!err && herd_dpkg_next(&rest, NULL, &path)) {
@@ -163,7 +231,30 @@ static int mark_list(struct packages *p, const struct texts *side, bool old)
 		uint32_t id;
 
 		err = own_record(p, path, &id, &e);
-		if (!err && (old ? e.absent : !e.absent && !S_ISREG(e.mode)))
+		if (!err && e.absent)
+			err = herd_idmap_put(&p->named, id, 1);
+		else if (!err && (S_ISDIR(e.mode) ||
+				  (S_ISLNK(e.mode) && is_packages_place(path))))
+			err = mark(p, id);
+		if (err == -ENOENT)
+			err = 0;
+	}
+	return err;
+}
+
+/* What only the old list had. What the new one has and is not there, somebody
+   took away. */
+static int mark_old(struct packages *p)
+{
+	struct herd_dpkg_text rest = { p->ref.list, p->ref.n_list }, path;
+	int err = 0;
+
+	while (!err && herd_dpkg_next(&rest, NULL, &path)) {
+		struct herd_entry e;
+		uint32_t id;
+
+		err = own_record(p, path, &id, &e);
+		if (!err && e.absent && !herd_idmap_get(&p->named, id))
 			err = mark(p, id);
 		if (err == -ENOENT)
 			err = 0;
@@ -193,7 +284,7 @@ static int mark_info(struct packages *p, struct herd_dpkg_text package)
 		err = own_record(p, (struct herd_dpkg_text){ path, (size_t)n },
 				 &id, &e);
 		if (!err)
-			err = mark(p, id);
+			err = mark_data(p, id);
 		if (err == -ENOENT)
 			err = 0;
 	}
@@ -260,9 +351,9 @@ static int take_package(struct packages *p, struct herd_dpkg_text package)
 	if (!err)
 		err = mark_sums(p);
 	if (!err)
-		err = mark_list(p, &p->own, false);
+		err = mark_list(p);
 	if (!err)
-		err = mark_list(p, &p->ref, true);
+		err = mark_old(p);
 	return err ? err : mark_info(p, package);
 }
 
@@ -280,6 +371,8 @@ static void packages_deinit(struct packages *p)
 	texts_deinit(&p->own);
 	texts_deinit(&p->ref);
 	herd_buf_deinit(&p->note);
+	herd_idmap_deinit(&p->read);
+	herd_idmap_deinit(&p->named);
 }
 
 /* The one path that stays to tell of all of it. */
@@ -348,10 +441,6 @@ int herd_examine_packages(struct herd_examiner *x, struct herd_txn *t,
 			err = each_package(&p);
 	}
 	for (size_t i = 0; p.upgraded && i < x->traces.n && !err; i++)
-		err = mark(&p, x->traces.v[i]);
-	if (!err && p.upgraded)
-		err = note_status(&p);
-	/* the transaction may be done again */
-	x->lists.n = x->traces.n = 0;
-	return err;
+		err = mark_data(&p, x->traces.v[i]);
+	return !err && p.upgraded ? note_status(&p) : err;
 }

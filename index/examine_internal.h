@@ -40,10 +40,12 @@ struct herd_side {
 	bool is_log;
 };
 
+/* Also where it has gigabytes of holes: a program runs with these. */
 static inline bool herd_has_content(const struct herd_entry *e)
 {
 	return !e->absent && S_ISREG(e->mode) &&
-	       e->digest_kind == HERD_DIGEST_SHA256;
+	       (e->digest_kind == HERD_DIGEST_SHA256 ||
+		e->digest_kind == HERD_DIGEST_SPARSE);
 }
 
 /* The first len bytes of a version into x->bytes. */

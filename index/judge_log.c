@@ -24,6 +24,12 @@ enum making {
 	MAKING_EMPTIED,	/* earlier: an old file with new lines */
 };
 
+/* A store may hold any number for a time: nothing is added to them. */
+static bool later(int64_t a, int64_t b)
+{
+	return a > b && (uint64_t)a - (uint64_t)b > HERD_LOG_SLACK;
+}
+
 /* How this one's log came about. */
 static int making_of(struct herd_txn *t, const struct herd_herd *h,
 		     uint32_t instance, uint32_t path, enum making *ret)
@@ -44,9 +50,8 @@ static int making_of(struct herd_txn *t, const struct herd_herd *h,
 		return -EBADMSG;
 	if (!e.btime.sec)
 		return 0;
-	*ret = e.btime.sec - HERD_LOG_SLACK > begins ? MAKING_EDITED :
-	       e.btime.sec + HERD_LOG_SLACK < begins ? MAKING_EMPTIED :
-						       MAKING_USUAL;
+	*ret = later(e.btime.sec, begins) ? MAKING_EDITED :
+	       later(begins, e.btime.sec) ? MAKING_EMPTIED : MAKING_USUAL;
 	return 0;
 }
 

@@ -27,6 +27,15 @@ static void lower(struct herd_finding *f, enum herd_reason why)
 	f->verdict.rank = (uint8_t)(f->verdict.rank / 5);
 }
 
+/* File capabilities are among extended attributes. */
+static bool has_xattrs(const struct herd_variant *v)
+{
+	for (size_t i = 0; i < sizeof(v->xattrs); i++)
+		if (v->xattrs[i])
+			return true;
+	return false;
+}
+
 static bool sets_id(const struct herd_variant *v)
 {
 	return !v->absent && S_ISREG(v->mode) && (v->mode & (S_ISUID | S_ISGID));
@@ -43,7 +52,8 @@ static bool upgrade_may(const struct herd_finding *f,
 			     HERD_REASON_TYPE | HERD_REASON_SORT;
 
 	return !(f->verdict.reasons & ~may) &&
-	       !(sets_id(own) && (f->verdict.reasons & HERD_REASON_ADDED));
+	       !((sets_id(own) || has_xattrs(own)) &&
+		 (f->verdict.reasons & HERD_REASON_ADDED));
 }
 
 static int is_packaged(struct herd_txn *t, uint32_t instance, uint32_t path,
@@ -62,10 +72,11 @@ static int is_packaged(struct herd_txn *t, uint32_t instance, uint32_t path,
  * either side, for those who have not got it yet have the odd version where
  * most have.
  */
-static int lower_packaged(struct herd_txn *t, uint32_t instance,
-			  const struct herd_variant *own,
+static int lower_packaged(struct herd_txn *t, const struct herd_herd *h,
+			  uint32_t instance, const struct herd_variant *own,
 			  struct herd_finding *f)
 {
+	struct herd_variant before;
 	bool packaged = false;
 	int err = 0;
 
@@ -73,6 +84,10 @@ static int lower_packaged(struct herd_txn *t, uint32_t instance,
 		return 0;
 	err = is_packaged(t, instance, f->path, &packaged);
 	if (!err && !packaged)
+		err = herd_judge_variant(t, h, h->group.reference, f->path,
+					 &before);
+	/* what is neither the new one nor the old is no package's */
+	if (!err && !packaged && herd_variant_equal(own, &before))
 		err = is_packaged(t, f->herd_holder, f->path, &packaged);
 	if (!err && packaged)
 		lower(f, HERD_REASON_PACKAGE);
@@ -129,6 +144,33 @@ static int is_rotated(struct herd_txn *t, const struct herd_herd *h,
 	return err == -ENOENT ? 0 : err;
 }
 
+/*
+ * Whether the old one is news, too. What most have was put aside before they
+ * parted, and every log is younger than that.
+ */
+static int is_news(struct herd_txn *t, const struct herd_herd *h,
+		   uint32_t instance, uint32_t path, bool *ret)
+{
+	CLEANUP(herd_stacked_deinit) struct herd_judge_stacked s = { 0 };
+	struct herd_variant own;
+	int err = herd_judge_variant(t, h, instance, path, &own);
+
+	if (!err)
+		err = herd_stacked_get(t, h, path, &s);
+	*ret = !err;
+	for (size_t i = 0; i < s.s.n && !err; i++)
+		if ((uint64_t)s.s.tallies[i].count * 2 > s.s.members &&
+		    herd_variant_equal(&s.s.tallies[i].variant, &own))
+			*ret = false;
+	return err;
+}
+
+/* a before b by no more than a night; of times that may be any number */
+static bool by_night(int64_t a, int64_t b)
+{
+	return a > b || (uint64_t)b - (uint64_t)a < ROTATION_SLACK;
+}
+
 /* auth.log, begun when auth.log.1 was put aside. */
 int herd_judge_was_rotated(struct herd_txn *t, const struct herd_herd *h,
 			   uint32_t instance, uint32_t path, bool *ret)
@@ -159,9 +201,12 @@ int herd_judge_was_rotated(struct herd_txn *t, const struct herd_herd *h,
 			return err;
 		/* packing makes a new file, and keeps the time of the old */
 		*ret = !err && S_ISREG(before.mode) && now.btime.sec &&
-		       now.btime.sec + ROTATION_SLACK > before.mtime.sec &&
+		       by_night(now.btime.sec, before.mtime.sec) &&
 		       (now.btime.sec > before.btime.sec ||
 			old.data[old.len - 1] == 'z');
+		err = *ret ? is_news(t, h, instance, id, ret) : 0;
+		if (err)
+			return err;
 	}
 	return 0;
 }
@@ -297,7 +342,7 @@ int herd_judge_lower(struct herd_txn *t, const struct herd_herd *h,
 
 	if (f->verdict.class == HERD_CLASS_DEVIANT &&
 	    !(h->without & HERD_WITHOUT_PACKAGES))
-		err = lower_packaged(t, instance, own, f);
+		err = lower_packaged(t, h, instance, own, f);
 	if (err || f->verdict.class != HERD_CLASS_DEVIANT || !is_harmless(own))
 		return err;
 	err = herd_path_full(t, f->path, &path);

@@ -119,7 +119,8 @@ static bool syslog_time(struct text t, int64_t modified, int64_t *ret)
 	if (!one_of(&t, " ") || !clock_time(&t, &tm) || !plausible(&tm))
 		return false;
 	tm.tm_year = now.tm_year;
-	*ret = timegm(&tm);
+	now = tm;	/* timegm makes the 1st of March of a 29th of February */
+	*ret = timegm(&now);
 	if (*ret > modified + 86400) {
 		tm.tm_year--;
 		*ret = timegm(&tm);

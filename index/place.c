@@ -31,8 +31,11 @@ static bool in_home_cache(const char *path, size_t len)
 	if (len < sizeof(home) || memcmp(path, home, sizeof(home) - 1))
 		return false;
 	rest = memchr(path + sizeof(home) - 1, '/', len - (sizeof(home) - 1));
-	return rest && (size_t)(path + len - rest) >= sizeof(cache) - 1 &&
-	       !memcmp(rest, cache, sizeof(cache) - 1);
+	if (!rest || (size_t)(path + len - rest) < sizeof(cache) - 1 ||
+	    memcmp(rest, cache, sizeof(cache) - 1) != 0)
+		return false;
+	rest += sizeof(cache) - 1;
+	return rest == path + len || *rest == '/';
 }
 
 enum herd_place herd_place_of(const char *path, size_t len)

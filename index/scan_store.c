@@ -654,6 +654,7 @@ static int store_in(struct storing *st, struct herd_diag *diag)
 				     "not a usable group name");
 	st->inst->id = 0;
 	st->inst->group = g.id;
+	herd_examine_begin(s->examiner);
 	start_figures(st);
 	err = herd_instance_put(st->t, st->inst);
 	if (!err)

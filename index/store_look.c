@@ -101,6 +101,12 @@ int herd_look_get(struct herd_txn *t, uint32_t instance, uint32_t path,
 
 /* ---- variants ---- */
 
+static bool has_digest(const struct herd_entry *e)
+{
+	return e->digest_kind == HERD_DIGEST_SHA256 ||
+	       e->digest_kind == HERD_DIGEST_SPARSE;
+}
+
 /* As its own look says, without regard to the reference. */
 static int variant_alone(struct herd_txn *t, uint32_t instance, uint32_t path,
 			 const struct herd_entry *e, struct herd_variant *ret)
@@ -108,7 +114,7 @@ static int variant_alone(struct herd_txn *t, uint32_t instance, uint32_t path,
 	struct herd_look look;
 
 	herd_variant_of(e, ret);
-	if (e->absent || e->digest_kind != HERD_DIGEST_SHA256)
+	if (e->absent || !has_digest(e))
 		return 0;
 	int r = herd_look_get(t, instance, path, &look);
 
@@ -139,8 +145,8 @@ int herd_variant_against(struct herd_txn *t, uint32_t instance,
 {
 	struct herd_variant same;
 	bool inherits = instance != reference && !own->absent && !ref->absent &&
-			own->digest_kind == HERD_DIGEST_SHA256 &&
-			ref->digest_kind == HERD_DIGEST_SHA256 &&
+			has_digest(own) &&
+			own->digest_kind == ref->digest_kind &&
 			!memcmp(own->digest, ref->digest, sizeof(own->digest));
 
 	if (!inherits)

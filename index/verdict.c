@@ -492,57 +492,60 @@ void herd_judge_stack(const struct herd_stack *s, const struct herd_variant *own
 
 /* ---- the second look ---- */
 
-/* Content as its sort: 0 where nobody knows. */
-static void coarsen(struct herd_variant *v, bool sorts)
+/* Content as its sort. */
+static void coarsen(struct herd_variant *v)
 {
 	if (v->absent || !S_ISREG(v->mode))
 		return;
 	memset(v->digest, 0, sizeof(v->digest));
-	if (!sorts)
-		v->sort = 0;
 	v->digest[0] = v->sort;
 	v->digest_kind = HERD_DIGEST_SHA256;
 }
 
-static bool sort_known(const struct herd_variant *v)
+static bool has_sort(const struct herd_variant *v)
 {
-	return v->absent || !S_ISREG(v->mode) || v->sort;
+	return v->sort && v->sort != HERD_SORT_NOTHING;
 }
 
-/* A file without content is of the sort that others of its kind are. */
+/*
+ * A file without content, or one that could not be looked into, is of the
+ * sort that most others of its kind are. The others are compared all the same:
+ * nobody makes the second look blind by one file that cannot be read.
+ */
 static void adopt_sort(struct herd_variant *v, const struct herd_tally *tallies,
 		       size_t n)
 {
-	uint32_t most = 0;
+	uint64_t have[256] = { 0 };
+	unsigned most = 0;
 
-	if (v->absent || v->sort != HERD_SORT_NOTHING)
+	if (v->absent || !S_ISREG(v->mode) || has_sort(v))
 		return;
 	for (size_t i = 0; i < n; i++) {
 		const struct herd_variant *other = &tallies[i].variant;
 
-		if (other->absent || other->sort == HERD_SORT_NOTHING ||
-		    other->mode != v->mode || other->uid != v->uid ||
-		    other->gid != v->gid || tallies[i].count <= most)
-			continue;
-		most = tallies[i].count;
-		v->sort = other->sort;
+		if (!other->absent && has_sort(other) &&
+		    other->mode == v->mode && other->uid == v->uid &&
+		    other->gid == v->gid)
+			have[other->sort] += tallies[i].count;
 	}
+	for (unsigned sort = 1; sort < ARRAY_SIZE(have); sort++)
+		if (have[sort] > have[most])
+			most = sort;
+	if (have[most])
+		v->sort = (uint8_t)most;
 }
 
 size_t herd_tally_coarsen(struct herd_tally *tallies, size_t n)
 {
-	bool sorts = true;
 	size_t out = 0;
 
-	for (size_t i = 0; i < n; i++) {
+	for (size_t i = 0; i < n; i++)
 		adopt_sort(&tallies[i].variant, tallies, n);
-		sorts &= sort_known(&tallies[i].variant);
-	}
 	for (size_t i = 0; i < n; i++) {
 		struct herd_tally t = tallies[i];
 		size_t at = 0;
 
-		coarsen(&t.variant, sorts);
+		coarsen(&t.variant);
 		while (at < out && !herd_variant_equal(&tallies[at].variant,
 						       &t.variant))
 			at++;
@@ -561,16 +564,13 @@ bool herd_judge_coarse(const struct herd_stack *s, const struct herd_variant *ow
 	struct herd_stack c = { .tallies = coarse, .members = s->members };
 	struct herd_variant mine = *own;
 	struct herd_verdict verdict;
-	bool sorts = true;
 
 	adopt_sort(&mine, s->tallies, s->n);
-	for (size_t i = 0; i < s->n; i++) {
-		coarse[i] = s->tallies[i];
-		sorts &= sort_known(&coarse[i].variant);
-	}
+	if (s->n)
+		memcpy(coarse, s->tallies, s->n * sizeof(*coarse));
 	c.n = herd_tally_coarsen(coarse, s->n);
 	*ret_n = c.n;
-	coarsen(&mine, sorts);
+	coarsen(&mine);
 	herd_judge_stack(&c, &mine, member, NULL, &verdict);
 	if (verdict.class != HERD_CLASS_DEVIANT)
 		return false;

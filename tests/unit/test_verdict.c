@@ -349,6 +349,260 @@ static void test_loose_names(void **state)
 	assert_int_equal(v.class, D);
 }
 
+/* ---- the second look ---- */
+
+#define TEXT 2		/* HERD_SORT_TEXT + 1 */
+#define SCRIPT 4
+#define PROGRAM 5
+
+static struct herd_tally sorted(uint8_t content, uint8_t sort, uint32_t count)
+{
+	struct herd_tally t = { .variant = variant(content), .count = count,
+				.holder = (uint32_t)content + 1 };
+
+	t.variant.sort = sort;
+	return t;
+}
+
+/* As judge.c asks: only what is volatile is looked at again. */
+static bool again(const struct herd_tally *t, size_t n, size_t own,
+		  struct herd_verdict *ret)
+{
+	struct herd_tally coarse[MAX];
+	struct herd_stack s = { .tallies = t, .n = n };
+	struct herd_verdict first;
+	size_t n_coarse = 99;
+
+	for (size_t i = 0; i < n; i++)
+		s.members += t[i].count;
+	herd_judge_stack(&s, &t[own].variant, true, NULL, &first);
+	assert_int_equal(first.class, V);
+	bool odd = herd_judge_coarse(&s, &t[own].variant, true, coarse,
+				     &n_coarse, ret);
+
+	assert_in_range(n_coarse, 1, n);
+	if (odd) {
+		assert_int_equal(ret->class, D);
+		assert_in_range(ret->herd, 0, n_coarse - 1);
+	}
+	return odd;
+}
+
+static void test_second_look(void **state)
+{
+	struct herd_tally t[8];
+	struct herd_verdict v;
+
+	(void)state;
+	for (uint8_t i = 0; i < 8; i++)
+		t[i] = sorted(i, TEXT, 1);
+	for (size_t i = 0; i < 8; i++)
+		assert_false(again(t, 8, i, &v));
+	/* a program where the others have text; seen from them it is nothing */
+	t[5].variant.sort = PROGRAM;
+	assert_true(again(t, 8, 5, &v));
+	assert_int_equal(v.reasons, HERD_REASON_SORT);
+	assert_true(v.rank > 80);
+	assert_false(again(t, 8, 4, &v));
+	/* with another mode or owner, whatever it is */
+	t[5].variant.sort = TEXT;
+	t[5].variant.mode = S_IFREG | 0755;
+	assert_true(again(t, 8, 5, &v));
+	assert_int_equal(v.reasons, HERD_REASON_MODE);
+	t[5].variant.mode = S_IFREG | S_ISUID | 0644;
+	assert_true(again(t, 8, 5, &v));
+	assert_int_equal(v.reasons, HERD_REASON_SETID);
+	t[5] = sorted(5, TEXT, 1);
+	t[5].variant.uid = 33;
+	assert_true(again(t, 8, 5, &v));
+	assert_int_equal(v.reasons, HERD_REASON_OWNER);
+	t[5] = sorted(5, TEXT, 1);
+	t[5].variant.xattrs[3] = 1;
+	assert_true(again(t, 8, 5, &v));
+	assert_int_equal(v.reasons, HERD_REASON_XATTR);
+	t[5].variant = absent;
+	assert_true(again(t, 8, 5, &v));
+	assert_int_equal(v.reasons, HERD_REASON_ABSENT);
+	t[5] = sorted(5, 0, 1);
+	t[5].variant.mode = S_IFLNK | 0777;
+	assert_true(again(t, 8, 5, &v));
+	assert_int_equal(v.reasons, HERD_REASON_TYPE);
+	/* half and half: nobody is odd by less than that */
+	for (uint8_t i = 0; i < 8; i++)
+		t[i] = sorted(i, i < 3 ? SCRIPT : TEXT, 1);
+	assert_true(again(t, 8, 0, &v));
+	assert_false(again(t, 8, 7, &v));
+}
+
+/* Whoever is of no sort makes nobody blind, and is himself of the others'. */
+static void test_unknown_sorts(void **state)
+{
+	static const uint8_t none[] = { 0, HERD_SORT_NOTHING };
+	struct herd_tally t[8];
+	struct herd_verdict v;
+
+	(void)state;
+	for (size_t k = 0; k < 2; k++) {
+		for (uint8_t odd = 1; odd < 8; odd++) {
+			for (uint8_t i = 0; i < 8; i++)
+				t[i] = sorted(i, i == odd ? PROGRAM : TEXT, 1);
+			/* the program comes before or behind the texts */
+			t[0].variant.sort = none[k];
+			assert_true(again(t, 8, odd, &v));
+			assert_int_equal(v.reasons, HERD_REASON_SORT);
+			for (size_t i = 0; i < 8; i++)
+				if (i != odd)
+					assert_false(again(t, 8, i, &v));
+		}
+		/* none of them has one */
+		for (uint8_t i = 0; i < 8; i++)
+			t[i] = sorted(i, none[k], 1);
+		assert_false(again(t, 8, 3, &v));
+		/* its mode is another one all the same */
+		t[3].variant.mode = S_IFREG | 0755;
+		assert_true(again(t, 8, 3, &v));
+		assert_true(v.reasons & HERD_REASON_MODE);
+	}
+}
+
+/* A log that was emptied is of a sort; one that nothing came into is not. */
+static void test_emptied(void **state)
+{
+	struct herd_tally t[6];
+	struct herd_verdict v;
+
+	(void)state;
+	for (uint8_t i = 0; i < 6; i++)
+		t[i] = sorted(i, TEXT, 1);
+	t[2].variant.sort = HERD_SORT_NOTHING;
+	assert_false(again(t, 6, 2, &v));
+	t[2].variant.sort = 1;	/* HERD_SORT_EMPTY + 1 */
+	assert_true(again(t, 6, 2, &v));
+	assert_int_equal(v.reasons, HERD_REASON_SORT);
+}
+
+/* Coarse of coarse is the same: what is kept abridged is asked again. */
+static void test_coarsen_twice(void **state)
+{
+	struct herd_tally t[MAX], once[MAX], twice[MAX];
+	uint32_t seed = 3, members;
+
+	(void)state;
+	for (int round = 0; round < 2000; round++) {
+		size_t n = random_herd(&seed, t, &members), n1, n2;
+		uint64_t sum = 0;
+
+		for (size_t i = 0; i < n; i++) {
+			static const uint8_t sorts[] = { 0, TEXT, PROGRAM,
+							 HERD_SORT_NOTHING };
+
+			t[i].variant.sort = sorts[next_random(&seed) % 4];
+			if (next_random(&seed) % 8 == 0)
+				t[i].variant.mode = S_IFREG | 0755;
+			if (next_random(&seed) % 16 == 0)
+				t[i].variant = absent;
+		}
+		memcpy(once, t, sizeof(t));
+		n1 = herd_tally_coarsen(once, n);
+		memcpy(twice, once, sizeof(t));
+		n2 = herd_tally_coarsen(twice, n1);
+		assert_int_equal(n1, n2);
+		assert_in_range(n1, 1, n);
+		for (size_t i = 0; i < n1; i++) {
+			assert_true(herd_variant_equal(&once[i].variant,
+						       &twice[i].variant));
+			assert_int_equal(once[i].count, twice[i].count);
+			sum += once[i].count;
+			for (size_t k = 0; k < i; k++)
+				assert_false(herd_variant_equal(
+					&once[i].variant, &once[k].variant));
+		}
+		assert_int_equal(sum, members);
+	}
+	assert_int_equal(herd_tally_coarsen(t, 0), 0);
+}
+
+/* ---- places ---- */
+
+static enum herd_class placed(const char *counts, int own, enum herd_place place)
+{
+	struct herd_tally t[MAX];
+	struct herd_stack s = { .tallies = t, .place = place };
+	struct herd_variant o = variant((uint8_t)own);
+	struct herd_verdict v;
+
+	s.n = herd(counts, t, &s.members);
+	herd_judge_stack(&s, &o, true, NULL, &v);
+	return v.class;
+}
+
+static void test_places(void **state)
+{
+	static const char ten[] = "1 1 1 1 1 1 1 1 1 1";
+
+	(void)state;
+	/* each in its own way: among settings only where nearly all do */
+	assert_int_equal(placed("4 1 1 1 1", 1, HERD_PLACE_STATE), V);
+	assert_int_equal(placed("4 1 1 1 1", 1, HERD_PLACE_FIRM), D);
+	assert_int_equal(placed("3 1 1 1 1 1 1", 1, HERD_PLACE_FIRM), D);
+	assert_int_equal(placed("3 1 1 1 1 1 1", 0, HERD_PLACE_FIRM), S);
+	assert_int_equal(placed(ten, 4, HERD_PLACE_FIRM), V);
+	assert_int_equal(placed("2 1 1 1 1 1 1", 1, HERD_PLACE_FIRM), V);
+	assert_int_equal(placed("2 1 1 1 1 1 1", 0, HERD_PLACE_FIRM), V);
+	/* alone as many are: not among settings */
+	assert_int_equal(placed("5 1 1 1 1", 1, HERD_PLACE_STATE), V);
+	assert_int_equal(placed("5 1 1 1 1", 1, HERD_PLACE_FIRM), D);
+	assert_int_equal(placed("5 1 1 1 1", 0, HERD_PLACE_STATE), S);
+	/* one of many is odd everywhere */
+	assert_int_equal(placed("9 1", 1, HERD_PLACE_STATE), D);
+	assert_int_equal(placed("1 1", 1, HERD_PLACE_STATE), V);
+	assert_int_equal(placed("1 1", 1, HERD_PLACE_FIRM), D);
+}
+
+/* Names of one form: of programs, keys and set-id files it takes more. */
+static void test_forms(void **state)
+{
+	static const uint8_t code[] = { SCRIPT, PROGRAM, 6, 7, 8, 9 };
+	struct herd_tally t[2] = { { .variant = absent, .count = 11 },
+				   sorted(1, TEXT, 1) };
+	struct herd_stack s = { .tallies = t, .n = 2, .members = 12,
+				.templated = true };
+	struct herd_verdict v;
+
+	(void)state;
+	for (s.alike = 0; s.alike < 12; s.alike++) {
+		s.place = HERD_PLACE_STATE;
+		t[1].variant = sorted(1, TEXT, 1).variant;
+		herd_judge_stack(&s, &t[1].variant, true, NULL, &v);
+		assert_int_equal(v.class, s.alike ? V : D);
+		for (size_t i = 0; i <= ARRAY_SIZE(code); i++) {
+			if (i < ARRAY_SIZE(code))
+				t[1].variant.sort = code[i];
+			else	/* any file that sets an id */
+				t[1].variant = (struct herd_variant){
+					.mode = S_IFREG | S_ISUID | 0755,
+					.sort = TEXT };
+			s.place = HERD_PLACE_STATE;
+			herd_judge_stack(&s, &t[1].variant, true, NULL, &v);
+			assert_int_equal(v.class,
+					 s.alike * 4 >= 11 * 3 ? V : D);
+			s.place = HERD_PLACE_FIRM;
+			herd_judge_stack(&s, &t[1].variant, true, NULL, &v);
+			assert_int_equal(v.class, D);
+			/* of no form: never */
+			s.templated = false;
+			s.place = HERD_PLACE_STATE;
+			herd_judge_stack(&s, &t[1].variant, true, NULL, &v);
+			assert_int_equal(v.class, D);
+			s.templated = true;
+		}
+	}
+	/* what is not there has no name */
+	s.alike = 11;
+	herd_judge_stack(&s, &t[0].variant, true, NULL, &v);
+	assert_int_equal(v.class, S);
+}
+
 /* ---- reasons ---- */
 
 static void test_reasons(void **state)
@@ -494,6 +748,12 @@ int main(void)
 		cmocka_unit_test(test_abridged),
 		cmocka_unit_test(test_incoherent),
 		cmocka_unit_test(test_loose_names),
+		cmocka_unit_test(test_second_look),
+		cmocka_unit_test(test_unknown_sorts),
+		cmocka_unit_test(test_emptied),
+		cmocka_unit_test(test_coarsen_twice),
+		cmocka_unit_test(test_places),
+		cmocka_unit_test(test_forms),
 		cmocka_unit_test(test_reasons),
 		cmocka_unit_test(test_variant_of),
 		cmocka_unit_test(test_weights),

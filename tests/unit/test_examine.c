@@ -1,0 +1,513 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What is looked for in files when an instance comes, on small ext4 images:
+ * own tokens, sorts, logs, texts that are kept, upgraded packages; and what
+ * the verdict makes of it.
+ */
+#include "acquire/base/cleanup.h"
+#include "acquire/base/cursor.h"
+#include "index/attach.h"
+#include "index/content.h"
+#include "index/judge.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+static char dir[] = "/tmp/herd-examine-XXXXXX";
+
+/* Runs a script in the test's folder, after what all of them begin with. */
+static void sh(const char *script)
+{
+	/* image NAME: out of the folder t; packages DIR: see below */
+	static const char common[] =
+		"set -e\n"
+		"export E2FSPROGS_FAKE_TIME=1790000000\n"
+		"image() { truncate -s 12M $1.raw; mke2fs -q -F -t ext4 -b 1024"
+		" -N 400 -O ^has_journal -d t $1.raw; }\n"
+		"key() { echo '-----BEGIN PRIVATE KEY-----'; echo \"$1\" | base64;"
+		" echo '-----END PRIVATE KEY-----'; }\n"
+		"host() { mkdir -p t/etc t/usr/bin t/var/log; echo $1 >t/etc/hostname;"
+		" echo $1 | md5sum | cut -c1-32 >t/etc/machine-id; }\n"
+		/* package NAME VERSION, its files on standard input */
+		"package() { local d=t/var/lib/dpkg f; mkdir -p $d/info;"
+		" printf 'Package: %s\\nStatus: install ok installed\\n"
+		"Architecture: all\\nVersion: %s\\n\\n' $1 $2 >>$d/status;"
+		" cat >l; sed s,^,/, l >$d/info/$1.list; : >$d/info/$1.md5sums;"
+		" while read -r f; do [ ! -f t/$f ] || [ -L t/$f ] ||"
+		" (cd t; md5sum $f) >>$d/info/$1.md5sums; done <l; }\n";
+	char path[200], cmd[300];
+
+	snprintf(path, sizeof(path), "%s/script", dir);
+	FILE *f = fopen(path, "w");
+
+	assert_non_null(f);
+	fprintf(f, "%s%s", common, script);
+	fclose(f);
+	snprintf(cmd, sizeof(cmd), "cd %s && bash script >>log 2>&1 || "
+		 "{ tail -n 5 log >&2; false; }", dir);
+	assert_int_equal(system(cmd), 0);
+}
+
+static int setup(void **state)
+{
+	(void)state;
+	return mkdtemp(dir) ? 0 : -1;
+}
+
+static int teardown(void **state)
+{
+	char cmd[128];
+
+	(void)state;
+	snprintf(cmd, sizeof(cmd), "rm -rf %s", dir);
+	return system(cmd);
+}
+
+/* ---- a herd of images ---- */
+
+struct world {
+	struct herd_store *store;
+	struct herd_txn *t;
+	struct herd_group g;
+	struct herd_herd *h;
+	const char *reference;	/* its image */
+	char name[16];
+};
+
+static struct herd_source *open_image(const char *name, struct herd_image *img)
+{
+	struct herd_source *src = NULL;
+	char path[200];
+
+	snprintf(path, sizeof(path), "%s/%s.raw", dir, name);
+	assert_int_equal(herd_image_probe(path, NULL, NULL, img, NULL), 0);
+	assert_int_equal(herd_image_open(img, NULL, &src, NULL), 0);
+	return src;
+}
+
+static void world_open(struct world *w, const char *name)
+{
+	char path[200];
+
+	*w = (struct world){ .store = NULL };
+	snprintf(w->name, sizeof(w->name), "%s", name);
+	snprintf(path, sizeof(path), "%s/store-%s", dir, name);
+	assert_int_equal(herd_store_open(path, HERD_STORE_WRITE |
+					 HERD_STORE_CREATE, &w->store, NULL), 0);
+}
+
+/* The first to come is the reference; `blind`: its image is not at hand. */
+static uint32_t attach(struct world *w, const char *instance, const char *image,
+		       bool blind)
+{
+	struct herd_image img = { 0 }, ref_img = { 0 };
+	struct herd_instance inst = { 0 };
+	struct herd_source *src = open_image(image, &img), *ref = NULL;
+	struct herd_diag diag;
+	char text[1024];
+
+	if (w->reference && !blind)
+		ref = open_image(w->reference, &ref_img);
+	struct herd_attach a = { .group = "g", .instance = instance,
+				 .images = &img, .disks = &src, .n_disks = 1,
+				 .reference_disks = &ref,
+				 .n_reference_disks = ref ? 1 : 0,
+				 .threads = 1, .now = 1000 };
+
+	herd_diag_clear(&diag);
+	int err = herd_attach(w->store, &a, &inst, &diag);
+
+	if (err)
+		fail_msg("%s", herd_diag_format(&diag, err, text, sizeof(text)));
+	if (!w->reference)
+		w->reference = image;
+	uint32_t id = inst.id;
+
+	assert_int_equal(inst.problems, 0);
+	herd_instance_deinit(&inst);
+	herd_source_destroy(src);
+	herd_source_destroy(ref);
+	herd_image_deinit(&img);
+	herd_image_deinit(&ref_img);
+	return id;
+}
+
+static void world_judge(struct world *w)
+{
+	assert_int_equal(herd_txn_begin(w->store, false, &w->t, NULL), 0);
+	assert_int_equal(herd_group_find(w->t, "g", &w->g), 0);
+	assert_int_equal(herd_herd_make(w->t, &w->g, &w->h, NULL), 0);
+}
+
+static void world_close(struct world *w)
+{
+	herd_herd_destroy(w->h);
+	herd_txn_abort(w->t);
+	herd_store_close(w->store);
+}
+
+static uint32_t path_id(struct world *w, const char *path)
+{
+	uint32_t id = 0;
+
+	if (herd_path_resolve(w->t, path, strlen(path), &id))
+		fail_msg("%s: no such path", path);
+	return id;
+}
+
+static void judged(struct world *w, uint32_t instance, const char *path,
+		   enum herd_class class, unsigned reasons)
+{
+	char got[HERD_REASON_TEXT_MAX], want[HERD_REASON_TEXT_MAX];
+	struct herd_finding f;
+	int err = herd_judge_path(w->t, w->h, instance, path_id(w, path), &f,
+				  NULL);
+
+	if (err)
+		fail_msg("%s: %s", path, strerror(-err));
+	if (f.verdict.class == class && f.verdict.reasons == reasons)
+		return;
+	herd_reason_text(f.verdict.reasons, got, sizeof(got));
+	herd_reason_text(reasons, want, sizeof(want));
+	fail_msg("%s of %u: %s (%s), not %s (%s)", path, instance,
+		 herd_class_name(f.verdict.class), got, herd_class_name(class),
+		 want);
+}
+
+static struct herd_look look(struct world *w, uint32_t instance,
+			     const char *path)
+{
+	struct herd_look ret = { 0 };
+	int err = herd_look_get(w->t, instance, path_id(w, path), &ret);
+
+	if (err)
+		fail_msg("%s of %u: %s", path, instance, strerror(-err));
+	return ret;
+}
+
+static bool is_kept(struct world *w, uint32_t instance, const char *path,
+		    const char *begins)
+{
+	struct herd_entry e;
+	const void *text;
+	size_t len;
+
+	assert_int_equal(herd_entry_get(w->t, instance, w->g.reference,
+					path_id(w, path), &e), 0);
+	int err = herd_kept_get(w->t, w->g.id, e.digest, &text, &len);
+
+	assert_true(err == 0 || err == -ENOENT);
+	if (err)
+		return false;
+	assert_int_equal(len, e.size);
+	assert_true(len >= strlen(begins));
+	assert_memory_equal(text, begins, strlen(begins));
+	return true;
+}
+
+#define S HERD_CLASS_SAME
+#define D HERD_CLASS_DEVIANT
+#define V HERD_CLASS_VOLATILE
+
+/* ---- identities, texts, sorts, logs ---- */
+
+/* 1 to 4; the last one has what the others have not. */
+static const char make_siblings[] =
+	"for i in 1 2 3 4; do rm -rf t; host web-$i\n"
+	"mkdir -p t/var/lib/app t/var/cache/app\n"
+	"echo \"Welcome to web-$i\" >t/etc/issue\n"
+	"echo \"name web-$i\" >t/etc/app.conf\n"
+	"[ $i != 4 ] || echo 'backdoor yes' >>t/etc/app.conf\n"
+	"key $i >t/etc/app.key\n"
+	"{ head -c 5000 /dev/zero | tr '\\0' x; echo; key $i; } >t/etc/chain.pem\n"
+	"{ head -c 70000 /dev/zero | tr '\\0' y; echo $i; } >t/etc/large\n"
+	"{ head -c 300000 /dev/zero | tr '\\0' z; echo web-$i; } >t/etc/huge\n"
+	"echo text >t/usr/bin/tool; [ $i != 4 ] || cp /bin/true t/usr/bin/tool\n"
+	"echo \"state $i\" >t/var/lib/app/state\n"
+	"echo \"job $i\" >t/var/lib/app/job\n"
+	"echo \"x $i\" >t/var/lib/app/hole\n"
+	"[ $i != 4 ] || { cp /bin/true t/var/lib/app/state;"
+	" chmod 644 t/var/lib/app/state; echo '#!/bin/sh' >t/var/lib/app/job;"
+	" printf '\\177ELF\\2\\1\\1' >t/var/lib/app/hole;"
+	" truncate -s 6G t/var/lib/app/hole; }\n"
+	/* 1790000000: when all files are made */
+	"echo \"2026-09-21T14:13:20Z web-$i start\" >t/var/log/app.log\n"
+	"echo \"$i\" >>t/var/log/app.log\n"
+	"[ $i != 4 ] || sed -i s/09-21/09-11/ t/var/log/app.log\n"
+	"image s$i; done\n";
+
+static void test_siblings(void **state)
+{
+	struct world w;
+	uint32_t id[5];
+	struct herd_look l;
+
+	(void)state;
+	sh(make_siblings);
+	world_open(&w, "siblings");
+	id[1] = attach(&w, "i-1", "s1", false);
+	id[2] = attach(&w, "i-2", "s2", false);
+	id[3] = attach(&w, "i-3", "s3", false);
+	id[4] = attach(&w, "i-4", "s4", false);
+	world_judge(&w);
+	for (unsigned i = 1; i <= 4; i++) {
+		judged(&w, id[i], "etc/issue", V, HERD_REASON_TOKENS);
+		judged(&w, id[i], "etc/hostname", V, HERD_REASON_TOKENS);
+		judged(&w, id[i], "etc/machine-id", V, HERD_REASON_TOKENS);
+		assert_true(look(&w, id[i], "etc/issue").normal);
+		assert_int_equal(look(&w, id[i], "etc/app.key").sort,
+				 HERD_SORT_KEY + 1);
+		/* what lets in is kept nowhere, also behind certificates */
+		assert_false(is_kept(&w, id[i], "etc/app.key", ""));
+		assert_int_equal(look(&w, id[i], "etc/chain.pem").sort,
+				 HERD_SORT_KEY + 1);
+		assert_false(is_kept(&w, id[i], "etc/chain.pem", ""));
+		assert_true(is_kept(&w, id[i], "etc/issue", "Welcome to web-"));
+		assert_true(is_kept(&w, id[i], "etc/app.conf", "name web-"));
+		assert_false(is_kept(&w, id[i], "etc/large", ""));
+		assert_false(is_kept(&w, id[i], "etc/huge", ""));
+		/* too large to be normalised */
+		assert_false(look(&w, id[i], "etc/huge").normal);
+		l = look(&w, id[i], "var/log/app.log");
+		struct herd_cursor c = herd_cursor(l.sketch, l.n_sketch);
+
+		assert_int_equal(herd_cur_svarint(&c),
+				 i == 4 ? 1790000000 - 864000 : 1790000000);
+		assert_false(c.bad);
+		assert_int_equal(c.pos, c.len);
+		/* settings are no logs */
+		assert_int_equal(look(&w, id[i], "etc/issue").n_sketch, 0);
+	}
+	for (unsigned i = 1; i <= 3; i++) {
+		judged(&w, id[i], "etc/app.conf", V, HERD_REASON_TOKENS);
+		judged(&w, id[i], "usr/bin/tool", S, 0);
+		judged(&w, id[i], "var/lib/app/state", V, HERD_REASON_CONTENT);
+		judged(&w, id[i], "var/lib/app/job", V, HERD_REASON_CONTENT);
+		judged(&w, id[i], "var/lib/app/hole", V, HERD_REASON_CONTENT);
+	}
+	judged(&w, id[4], "etc/app.conf", D, HERD_REASON_CONTENT);
+	judged(&w, id[4], "usr/bin/tool", D, HERD_REASON_CONTENT);
+	assert_int_equal(look(&w, id[4], "usr/bin/tool").sort,
+			 HERD_SORT_PROGRAM + 1);
+	assert_int_equal(look(&w, id[1], "usr/bin/tool").sort,
+			 HERD_SORT_TEXT + 1);
+	/* a program where the others have text, with their mode; a script; a
+	   program with gigabytes of holes behind it; a log that is too old */
+	judged(&w, id[4], "var/lib/app/state", D, HERD_REASON_SORT);
+	judged(&w, id[4], "var/lib/app/job", D, HERD_REASON_SORT);
+	judged(&w, id[4], "var/lib/app/hole", D, HERD_REASON_SORT);
+	judged(&w, id[4], "var/log/app.log", D, HERD_REASON_REWRITTEN);
+	world_close(&w);
+}
+
+/* Without the reference's image it is not known what its files are. */
+static void test_blind(void **state)
+{
+	struct world w;
+	uint32_t id[5];
+
+	(void)state;
+	world_open(&w, "blind");
+	id[1] = attach(&w, "i-1", "s1", false);
+	id[2] = attach(&w, "i-2", "s2", true);
+	id[3] = attach(&w, "i-3", "s3", true);
+	id[4] = attach(&w, "i-4", "s4", true);
+	world_judge(&w);
+	assert_int_equal(look(&w, id[1], "var/lib/app/state").sort, 0);
+	/* the others are looked at twice all the same */
+	judged(&w, id[4], "var/lib/app/state", D, HERD_REASON_SORT);
+	judged(&w, id[4], "var/lib/app/job", D, HERD_REASON_SORT);
+	judged(&w, id[1], "var/lib/app/state", V, HERD_REASON_CONTENT);
+	judged(&w, id[2], "var/lib/app/state", V, HERD_REASON_CONTENT);
+	world_close(&w);
+}
+
+/* ---- packages ---- */
+
+static const char make_packages[] =
+	"tree() { rm -rf t; host web; mkdir -p t/usr/lib t/usr/share/alpha"
+	" t/var/cache/apt t/var/lib/apt/lists t/var/log/apt;\n"
+	" for f in alpha alpha-helper beta; do echo $f $1 >t/usr/bin/$f; done\n"
+	" ln -s alpha.so.$1 t/usr/lib/alpha.so; echo gone >t/usr/share/alpha/gone\n"
+	" echo cache $1 >t/var/cache/apt/pkgcache.bin; echo log >t/var/log/apt/history.log;"
+	" echo own >t/etc/alpha.conf; }\n"
+	"tree 1; echo old >t/usr/share/alpha/old\n"
+	"printf '%s\\n' . usr usr/bin usr/bin/alpha usr/bin/alpha-helper"
+	" usr/lib/alpha.so usr/share/alpha usr/share/alpha/old"
+	" usr/share/alpha/gone | package alpha 1.0\n"
+	"echo usr/bin/beta | package beta 1.0\n"
+	"echo 'echo 1' >t/var/lib/dpkg/info/alpha.postinst\n"
+	"image old\n"
+	"new() { tree 2; echo new >t/usr/bin/alpha-new; mkdir t/usr/share/alpha/d\n"
+	" echo suid >t/usr/bin/alpha-suid; chmod 4755 t/usr/bin/alpha-suid\n"
+	" printf '%s\\n' . usr usr/bin usr/bin/alpha usr/bin/alpha-helper"
+	" usr/bin/alpha-new usr/bin/alpha-suid usr/lib/alpha.so usr/share/alpha"
+	" usr/share/alpha/d usr/share/alpha/gone etc/alpha.conf |"
+	" package alpha 2.0\n"
+	/* of the same version, with sums of its own */
+	" echo usr/bin/beta | package beta 1.0\n"
+	" echo usr/bin/gamma >t/usr/bin/gamma; echo usr/bin/gamma | package gamma 1\n"
+	" echo 'echo 2' >t/var/lib/dpkg/info/alpha.postinst; }\n"
+	"new; image new\n"
+	/* who is in the way of the upgrade */
+	"echo trojan >t/usr/bin/alpha; image trojan\n"
+	"new; echo other >t/usr/bin/alpha-helper; rm t/usr/share/alpha/gone\n"
+	"echo evil >t/etc/alpha.conf; (cd t; md5sum etc/alpha.conf)"
+	" >>t/var/lib/dpkg/info/alpha.md5sums\n"
+	"cp /bin/true t/var/cache/apt/evil; key 1 >t/var/lib/apt/lists/key\n"
+	"echo text >t/var/lib/apt/lists/x_Packages; rm t/var/log/apt/history.log\n"
+	"printf '#!/bin/sh\\n' >t/var/lib/dpkg/info/alpha.templates\n"
+	"mknod t/usr/share/alpha/dev c 1 3 || mkfifo t/usr/share/alpha/dev\n"
+	"ln -s /tmp/x t/etc/alpha.link\n"
+	"printf '/usr/share/alpha/dev\\n/etc/alpha.link\\n'"
+	" >>t/var/lib/dpkg/info/alpha.list\n"
+	"image odd\n";
+
+#define PACKAGED(reason) V, (reason) | HERD_REASON_PACKAGE
+
+/* One of five is upgraded, and somebody has been there. */
+static void test_packages(void **state)
+{
+	static const char *const not_vouched[] = {
+		"usr/bin/alpha-helper", "usr/share/alpha/gone",
+		"usr/bin/beta", "usr/bin/gamma", "etc/alpha.conf",
+		"etc/alpha.link", "usr/share/alpha/dev", "var/cache/apt/evil",
+		"var/lib/apt/lists/key", "var/log/apt/history.log",
+		"var/lib/dpkg/info/alpha.templates",
+		"var/lib/dpkg/info/alpha.postinst",
+		"var/lib/dpkg/info/beta.md5sums",
+		"var/lib/dpkg/info/gamma.list",
+	};
+	struct world w;
+	struct herd_look l = { 0 };
+	uint32_t id;
+
+	(void)state;
+	sh(make_packages);
+	world_open(&w, "packages");
+	attach(&w, "i-1", "old", false);
+	attach(&w, "i-2", "old", false);
+	attach(&w, "i-3", "old", false);
+	attach(&w, "i-4", "old", false);
+	id = attach(&w, "i-5", "odd", false);
+	world_judge(&w);
+	judged(&w, id, "usr/bin/alpha", PACKAGED(HERD_REASON_CONTENT));
+	judged(&w, id, "usr/bin/alpha-new", PACKAGED(HERD_REASON_ADDED));
+	judged(&w, id, "usr/lib/alpha.so", PACKAGED(HERD_REASON_TARGET));
+	judged(&w, id, "usr/share/alpha/d", PACKAGED(HERD_REASON_ADDED));
+	judged(&w, id, "usr/share/alpha/old", PACKAGED(HERD_REASON_ABSENT));
+	judged(&w, id, "var/lib/dpkg/info/alpha.list",
+	       PACKAGED(HERD_REASON_CONTENT));
+	judged(&w, id, "var/lib/dpkg/info/alpha.md5sums",
+	       PACKAGED(HERD_REASON_CONTENT));
+	judged(&w, id, "var/cache/apt/pkgcache.bin",
+	       PACKAGED(HERD_REASON_CONTENT));
+	judged(&w, id, "var/lib/apt/lists/x_Packages",
+	       PACKAGED(HERD_REASON_ADDED));
+	/* its sum is right, and yet */
+	assert_true(look(&w, id, "usr/bin/alpha-suid").packaged);
+	judged(&w, id, "usr/bin/alpha-suid", D, HERD_REASON_ADDED);
+	for (size_t i = 0; i < ARRAY_SIZE(not_vouched); i++) {
+		struct herd_finding f;
+		uint32_t path = path_id(&w, not_vouched[i]);
+
+		assert_int_equal(herd_judge_path(w.t, w.h, id, path, &f, NULL),
+				 0);
+		if (f.verdict.class != D)
+			fail_msg("%s: %s", not_vouched[i],
+				 herd_class_name(f.verdict.class));
+		if (!herd_look_get(w.t, id, path, &l) && l.packaged)
+			fail_msg("%s is vouched for", not_vouched[i]);
+	}
+	/* one path tells of all of it */
+	judged(&w, id, "var/lib/dpkg/status", D, HERD_REASON_CONTENT);
+	l = look(&w, id, "var/lib/dpkg/status");
+	assert_false(l.packaged);
+	assert_int_equal(l.n_note,
+		strlen("1 package of another version: alpha 1.0 -> 2.0"));
+	assert_memory_equal(l.note,
+			    "1 package of another version: alpha 1.0 -> 2.0",
+			    l.n_note);
+	world_close(&w);
+}
+
+/* Most are upgraded: seen from those who are not. */
+static void test_upgraded_herd(void **state)
+{
+	struct world w;
+	uint32_t old, trojan;
+
+	(void)state;
+	world_open(&w, "upgraded");
+	old = attach(&w, "i-1", "old", false);
+	attach(&w, "i-2", "new", false);
+	attach(&w, "i-3", "new", false);
+	attach(&w, "i-4", "new", false);
+	attach(&w, "i-5", "new", false);
+	trojan = attach(&w, "i-6", "trojan", false);
+	world_judge(&w);
+	judged(&w, old, "usr/bin/alpha", PACKAGED(HERD_REASON_CONTENT));
+	judged(&w, old, "usr/bin/alpha-new", PACKAGED(HERD_REASON_ABSENT));
+	judged(&w, old, "usr/bin/beta", D, HERD_REASON_CONTENT);
+	judged(&w, trojan, "usr/bin/alpha-helper", S, 0);
+	/* neither the new one nor the old */
+	judged(&w, trojan, "usr/bin/alpha", D, HERD_REASON_CONTENT);
+	world_close(&w);
+}
+
+/* Lists that nobody's dpkg wrote cost their instance nothing but their word. */
+static void test_hostile_packages(void **state)
+{
+	static const char script[] =
+		"new() { rm -rf t; host web; echo $1 >t/usr/bin/alpha; }\n"
+		"new 1; echo usr/bin/alpha | package alpha 1.0; image hold\n"
+		"new 2; echo usr/bin/alpha | package alpha 2.0\n"
+		"i=t/var/lib/dpkg/info\n"
+		"printf '/usr/\\0/x\\n/../../usr/bin\\n/usr/bin/../bin/alpha\\n"
+		"//\\n/\\n' >>$i/alpha.list\n"
+		"head -c 100000 /dev/zero | tr '\\0' a >>$i/alpha.list\n"
+		"{ m=$(md5sum <t/usr/bin/alpha | cut -c1-32)\n"
+		"printf '%s  usr/bin/\\0\\n%s  %s\\n' $m $m $(printf 'b%.0s' {1..3000})\n"
+		"yes '00000000000000000000000000000000  usr/bin/alpha' |"
+		" head -n 20000; printf '%s' $m; } >>$i/alpha.md5sums\n"
+		"head -c 1000 /dev/urandom >$i/beta.md5sums\n"
+		"cp t/var/lib/dpkg/status s; { cat s; echo; printf 'Package: beta';"
+		" head -c 3000 /dev/zero; printf '\\nVersion: 1'; } >t/var/lib/dpkg/status\n"
+		"image hnew\n"
+		/* no text but a folder, a link */
+		"rm -r t/var/lib/dpkg/status $i/alpha.list; mkdir t/var/lib/dpkg/status\n"
+		"ln -s alpha.list $i/alpha.list; image hdir\n";
+	struct world w;
+	uint32_t id;
+
+	(void)state;
+	sh(script);
+	world_open(&w, "hostile");
+	attach(&w, "i-1", "hold", false);
+	attach(&w, "i-2", "hold", false);
+	attach(&w, "i-3", "hold", false);
+	id = attach(&w, "i-4", "hnew", false);
+	attach(&w, "i-5", "hdir", false);
+	world_judge(&w);
+	judged(&w, id, "usr/bin/alpha", PACKAGED(HERD_REASON_CONTENT));
+	world_close(&w);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_siblings),
+		cmocka_unit_test(test_blind),
+		cmocka_unit_test(test_packages),
+		cmocka_unit_test(test_upgraded_herd),
+		cmocka_unit_test(test_hostile_packages),
+	};
+
+	return cmocka_run_group_tests(tests, setup, teardown);
+}
