@@ -47,6 +47,13 @@ again() {	# DEB
 	while read -r f; do
 		touched "$f"
 	done <"$work/files"
+	# as every real package's, its sums are those of its files
+	[ ! -e "$d/DEBIAN/md5sums" ] || (
+		cd "$d"
+		cut -c 35- DEBIAN/md5sums | tr '\n' '\0' |
+			xargs -0 md5sum >DEBIAN/md5sums.new
+		mv DEBIAN/md5sums.new DEBIAN/md5sums
+	)
 	# packed, an emulated guest would be busy unpacking
 	dpkg-deb -Znone -b "$d" "$repo" >/dev/null
 }
