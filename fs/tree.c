@@ -378,7 +378,8 @@ void herd_tree_close(struct herd_tree *t)
 int herd_tree_getattr(struct herd_tree *t, uint64_t node, struct stat *ret)
 {
 	return herd_node_is_path(node) ? herd_path_getattr(t, node, ret) :
-					 herd_top_getattr(t, node, ret);
+	       herd_node_is_cluster(node) ? herd_cluster_getattr(t, node, ret) :
+					    herd_top_getattr(t, node, ret);
 }
 
 int herd_tree_lookup(struct herd_tree *t, uint64_t dir, const char *name,
@@ -390,7 +391,9 @@ int herd_tree_lookup(struct herd_tree *t, uint64_t dir, const char *name,
 
 	if (herd_node_is_path(dir))
 		return herd_path_lookup(t, dir, name, ret_node, ret_st);
-	err = herd_top_lookup(t, dir, name, &node);
+	err = herd_node_is_cluster(dir) ?
+		      herd_cluster_lookup(t, dir, name, &node) :
+		      herd_top_lookup(t, dir, name, &node);
 	if (!err)
 		err = herd_tree_getattr(t, node, &st);
 	if (err)
@@ -408,5 +411,6 @@ int herd_tree_readdir(struct herd_tree *t, uint64_t dir, uint64_t offset,
 	const struct herd_tree_emit emit = { fn, arg, offset };
 
 	return herd_node_is_path(dir) ? herd_path_readdir(t, dir, &emit) :
-					herd_top_readdir(t, dir, &emit);
+	       herd_node_is_cluster(dir) ? herd_cluster_readdir(t, dir, &emit) :
+					   herd_top_readdir(t, dir, &emit);
 }

@@ -17,6 +17,7 @@ struct making {
 	struct herd_tree_group *group;
 	struct herd_tree_instance *instance;	/* NULL: of the group */
 	uint32_t item;
+	bool clusters;	/* README.txt of clusters/ */
 };
 
 static int make_report(const struct making *m, struct herd_buf *out,
@@ -54,6 +55,15 @@ static int make_report(const struct making *m, struct herd_buf *out,
 	return err;
 }
 
+static int make_clusters(const struct making *m, struct herd_buf *out,
+			 struct herd_diag *diag)
+{
+	struct herd_herd *herd = NULL;
+	int err = herd_tree_herd(m->txn, m->group, &herd);
+
+	return err ? err : herd_report_clusters(m->txn, herd, out, diag);
+}
+
 static void blob_destroy(struct herd_cached *c)
 {
 	struct herd_blob *b = (struct herd_blob *)c;
@@ -73,6 +83,8 @@ static int blob_make(void *arg, struct herd_cached **ret)
 		return -ENOMEM;
 	if (m->instance)
 		err = make_report(m, &b->buf, &diag);
+	else if (m->clusters)
+		err = make_clusters(m, &b->buf, &diag);
 	else if (m->item == HERD_GROUP_JSON)
 		err = herd_report_herd_json(m->txn, &m->group->group, &b->buf,
 					    &diag);
@@ -102,10 +114,13 @@ static int blob_make(void *arg, struct herd_cached **ret)
 int herd_file_get(struct herd_tree *t, uint64_t node, struct herd_blob **ret)
 {
 	const uint32_t owner = herd_node_owner(node);
-	const bool of_group = herd_node_kind(node) == HERD_NODE_GROUP;
+	const bool clusters = herd_node_kind(node) == HERD_NODE_CLUSTER;
+	const bool of_group = clusters ||
+			      herd_node_kind(node) == HERD_NODE_GROUP;
 	LEASE(l, t);
 	struct making m = { .tree = t, .txn = l.txn,
-			    .item = herd_node_what(node) };
+			    .item = herd_node_what(node),
+			    .clusters = clusters };
 	struct herd_cached *c;
 	int err = 0;
 
@@ -118,6 +133,7 @@ int herd_file_get(struct herd_tree *t, uint64_t node, struct herd_blob **ret)
 	if (m.instance)
 		m.group = m.instance->group;
 	err = herd_cache_get(&t->cache, (struct herd_cache_key){
+			     clusters ? HERD_CACHED_CLUSTERS :
 			     (of_group ? HERD_CACHED_GROUP_BLOB :
 					 HERD_CACHED_BLOB) + m.item, owner, 0 },
 			     blob_make, &m, &c);

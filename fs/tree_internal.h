@@ -35,7 +35,8 @@ enum herd_cached_kind {
 	HERD_CACHED_DELTA,
 	HERD_CACHED_BLOB,	/* + enum herd_instance_item */
 	HERD_CACHED_GROUP_BLOB = HERD_CACHED_BLOB + HERD_INSTANCE_ITEM_MAX,
-	HERD_CACHED_RUNS = HERD_CACHED_GROUP_BLOB + HERD_GROUP_ITEM_MAX,
+	HERD_CACHED_CLUSTERS = HERD_CACHED_GROUP_BLOB + HERD_GROUP_ITEM_MAX,
+	HERD_CACHED_RUNS,
 };
 
 struct herd_cache_key {
@@ -209,6 +210,16 @@ uint64_t herd_top_parent(struct herd_tree *t, uint64_t node);
 /* Attributes of a directory that no image has. */
 void herd_top_stat_dir(struct herd_tree *t, uint64_t node, time_t when,
 		       struct stat *ret);
+
+/* ---- tree_cluster.c: clusters/ of a group ---- */
+
+int herd_cluster_lookup(struct herd_tree *t, uint64_t dir, const char *name,
+			uint64_t *ret);
+int herd_cluster_getattr(struct herd_tree *t, uint64_t node, struct stat *ret);
+int herd_cluster_readdir(struct herd_tree *t, uint64_t dir,
+			 const struct herd_tree_emit *emit);
+int herd_cluster_readlink(struct herd_tree *t, uint64_t node, char **ret);
+uint64_t herd_cluster_parent(struct herd_tree *t, uint64_t node);
 
 /* ---- tree_view.c ---- */
 

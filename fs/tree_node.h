@@ -8,6 +8,9 @@
  *   FIXED     what: 1 the root, 2 asg/
  *   GROUP     owner: the group's id; what: enum herd_group_item
  *   INSTANCE  owner: the instance's id; what: enum herd_instance_item
+ *   CLUSTER   owner: the group's id; what: HERD_CLUSTERS_…, a band's folder
+ *             from HERD_CLUSTERS_FIRST on
+ *   CLUSTER_LINK  owner: the instance's id; what: the band in which it is
  *   DEVIANT, HERD, VOLATILE, ALL, SUPPRESSED (the views)
  *             owner: the instance's id; what: the path's id in the store's
  *             dictionary; 1, the root path, is the view's disk/
@@ -31,11 +34,13 @@ enum herd_node_kind {
 	HERD_NODE_FIXED = 0,
 	HERD_NODE_GROUP = 1,
 	HERD_NODE_INSTANCE = 2,
+	HERD_NODE_CLUSTER = 3,
 	HERD_NODE_DEVIANT = 4,
 	HERD_NODE_HERD = 5,
 	HERD_NODE_VOLATILE = 6,
 	HERD_NODE_ALL = 7,
 	HERD_NODE_SUPPRESSED = 8,
+	HERD_NODE_CLUSTER_LINK = 9,
 	HERD_NODE_HASHED = 14,	/* only ever inode numbers */
 	HERD_NODE_LINKED = 15,
 };
@@ -49,6 +54,10 @@ enum herd_group_item {
 	HERD_GROUP_README,
 	HERD_GROUP_ITEM_MAX
 };
+
+#define HERD_CLUSTERS_DIR 0u
+#define HERD_CLUSTERS_README 1u
+#define HERD_CLUSTERS_FIRST 2u
 
 enum herd_instance_item {
 	HERD_INSTANCE_DIR,
@@ -84,6 +93,13 @@ static inline uint32_t herd_node_owner(uint64_t node)
 static inline uint32_t herd_node_what(uint64_t node)
 {
 	return (uint32_t)node;
+}
+
+/* In clusters/, itself included. */
+static inline bool herd_node_is_cluster(uint64_t node)
+{
+	return herd_node_kind(node) == HERD_NODE_CLUSTER ||
+	       herd_node_kind(node) == HERD_NODE_CLUSTER_LINK;
 }
 
 /* A path of an image, as one of the views shows it. */

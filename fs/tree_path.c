@@ -186,6 +186,9 @@ int herd_path_target(const struct herd_at *at, unsigned depth,
 
 int herd_tree_readlink(struct herd_tree *t, uint64_t node, char **ret)
 {
+	if (herd_node_is_cluster(node))
+		return herd_cluster_readlink(t, node, ret);
+
 	struct herd_buf out CLEANUP_BUF = HERD_BUF_INIT;
 	LEASE(l, t);
 	CLEANUP_AT struct herd_at at;

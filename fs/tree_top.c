@@ -92,6 +92,8 @@ bool herd_file_is_generated(uint64_t node)
 {
 	const uint32_t what = herd_node_what(node);
 
+	if (herd_node_kind(node) == HERD_NODE_CLUSTER)
+		return what == HERD_CLUSTERS_README;
 	if (herd_node_kind(node) == HERD_NODE_GROUP)
 		return what == HERD_GROUP_JSON || what == HERD_GROUP_README;
 	return herd_node_kind(node) == HERD_NODE_INSTANCE &&
@@ -236,6 +238,11 @@ int herd_top_lookup(struct herd_tree *t, uint64_t dir, const char *name,
 	case TOP_ASG:
 		return lookup_group(t, name, ret);
 	case TOP_GROUP:
+		if (strcmp(name, "clusters") == 0) {
+			*ret = herd_node(HERD_NODE_CLUSTER, owner,
+					 HERD_CLUSTERS_DIR);
+			return 0;
+		}
 		if (lookup_item(group_items, HERD_GROUP_ITEM_MAX, name, &item))
 			return lookup_member(t, g, name, ret);
 		*ret = herd_node(HERD_NODE_GROUP, owner, item);
@@ -382,7 +389,11 @@ int herd_top_readdir(struct herd_tree *t, uint64_t dir,
 		break;
 	case TOP_GROUP:
 		if (!emit_items(t, e, dir, group_items, HERD_GROUP_ITEM_MAX,
-				NULL, when))
+				NULL, when) &&
+		    !emit_one(t, e, "clusters",
+			      herd_node(HERD_NODE_CLUSTER, owner,
+					HERD_CLUSTERS_DIR), when,
+			      2 + HERD_GROUP_ITEM_MAX))
 			emit_members(t, e, g);
 		break;
 	case TOP_INSTANCE:

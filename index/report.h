@@ -44,6 +44,10 @@ int herd_report_herd_json(struct herd_txn *t, const struct herd_group *g,
 int herd_report_readme(struct herd_txn *t, const struct herd_group *g,
 		       struct herd_buf *out, struct herd_diag *diag);
 
+/* The bands of a herd (index/cluster.h): clusters/README.txt. */
+int herd_report_clusters(struct herd_txn *t, const struct herd_herd *h,
+			 struct herd_buf *out, struct herd_diag *diag);
+
 /* ---- parts, for the tools ---- */
 
 /*

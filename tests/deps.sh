@@ -13,7 +13,7 @@ build=(gcc libc6-dev make pkg-config libfuse3-dev fuse3 libtsk-dev libssl-dev
 	libjansson-dev liblmdb-dev libext2fs-dev libnbd-dev libseccomp-dev zlib1g-dev
 	qemu-utils)
 demo=("${build[@]}" e2fsprogs dosfstools mtools gdisk fakeroot attr python3)
-lab=("${demo[@]}" debootstrap qemu-system-x86 cpio git jq openssh-client)
+lab=("${demo[@]}" debootstrap debian-archive-keyring qemu-system-x86 cpio git jq openssh-client)
 check=("${lab[@]}" libcmocka-dev binutils ntfs-3g exfatprogs exfat-fuse fdisk
 	yara clamav sleuthkit fuse2fs acl rsync libcap2-bin ewf-tools xxd
 	openssl man-db groff bash-completion lmdb-utils strace

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* herdfs list: what deviates, with the reason. Threads: the main thread. */
+#include "index/cluster.h"
 #include "index/json.h"
 #include "index/report.h"
 #include "tools/commands.h"
@@ -58,6 +59,7 @@ struct listing {
 	struct herd_buf out;
 	bool many_groups, wrap;
 	size_t name_width;
+	struct herd_buf bands;	/* what is to be said of them at the end */
 	size_t instances, odd_instances, shown_instances;
 	size_t deviant, volatile_paths, drift, suppressed;
 	uint64_t problems;
@@ -280,6 +282,11 @@ static int list_group(struct listing *l, const struct herd_group *g,
 		l->shown_instances++;
 		err = list_instance(l, h, names.v[i].id, &names, diag);
 	}
+	if (!err && herd_herd_clustering(h) &&
+	    herd_clustering_n(herd_herd_clustering(h)) > 1 && !l->json) {
+		herd_buf_u8(&l->bands, '\n');
+		err = herd_report_clusters(l->txn, h, &l->bands, diag);
+	}
 	return err;
 }
 
@@ -374,6 +381,7 @@ static int list(struct listing *l)
 		err = herd_json_finish(&l->j);
 	}
 	flush(&l->out);
+	flush(&l->bands);
 	if (!l->json)
 		summary(l);
 	return err ? herd_tool_fail(NULL, err) : HERD_EXIT_OK;
@@ -404,5 +412,6 @@ int herd_cmd_list(int argc, char **argv)
 	herd_knowledge_close(l.knowledge);
 	herd_store_close(store);
 	herd_buf_deinit(&l.out);
+	herd_buf_deinit(&l.bands);
 	return herd_tool_finish(status);
 }

@@ -16,7 +16,10 @@ herdfs=${HERDFS:-$PWD/build/plain/herdfs}
 export HERDFS_STORE=$demo/store LC_ALL=C.UTF-8
 
 if [ -t 1 ]; then bold=$(printf '\033[1m') plain=$(printf '\033[0m')
-else bold='' plain=''; fi
+else
+	bold='' plain=''
+	export COLUMNS=100	# as on a terminal
+fi
 say() { printf '\n%s%s%s\n' "$bold" "$*" "$plain"; }
 # show COMMAND…: as typed, then what it prints
 show() {

@@ -81,11 +81,12 @@ accel() {	# prints kvm or tcg; tried once
 
 # The one place that says how a guest is run. DIR/initrd is what it boots,
 # DISK its disk; DIR/qmp is where it can be told things, DIR/said what it says.
+# Becomes qemu: to be called in the background.
 run_guest() {	# DIR DISK SECOND-DISK MAC START-OF-ITS-CLOCK
 	local accel
 	accel=$(accel)
 	[ "$accel" != tcg ] || accel=tcg,thread=multi
-	qemu-system-x86_64 -accel "$accel" -cpu max -smp "${LAB_CPUS:-1}" -m "${LAB_MEMORY:-512}" \
+	exec qemu-system-x86_64 -accel "$accel" -cpu max -smp "${LAB_CPUS:-1}" -m "${LAB_MEMORY:-512}" \
 		-nodefaults -display none \
 		-kernel "$lab/boot/vmlinuz" -initrd "$1/initrd" \
 		-append "root=/dev/vda1 ro console=ttyS0 quiet no_timer_check" \

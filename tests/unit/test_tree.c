@@ -355,7 +355,7 @@ static void test_top(void **state)
 	assert_string_equal(l.v[2], "asg");
 	l.n = 0;
 	herd_tree_readdir(t, must_find(t, "asg/web", &st), 0, add_name, &l);
-	assert_int_equal(l.n, 2 + 2 + 5);
+	assert_int_equal(l.n, 2 + 3 + 5);
 	assert_int_equal(st.st_mode, S_IFDIR | 0755);
 	l.n = 0;
 	herd_tree_readdir(t, must_find(t, "asg/web/i-1", &st), 0, add_name, &l);
