@@ -51,10 +51,11 @@ static inline bool herd_has_content(const struct herd_entry *e)
 /* The first len bytes of a version into x->bytes. */
 int herd_examine_read(struct herd_examiner *x, const struct herd_side *side,
 		      size_t len);
-/* herd_identity_read_fn: a file of the instance, of the reference. */
-int herd_examine_read_own(void *scan, const char *path, size_t max, char **ret,
+/* herd_identity_read_fn: a file of the instance (arg: the scan), of the
+   reference (arg: the examiner). */
+int herd_examine_read_own(void *arg, const char *path, size_t max, char **ret,
 			  size_t *ret_len);
-int herd_examine_read_reference(void *examiner, const char *path, size_t max,
+int herd_examine_read_reference(void *arg, const char *path, size_t max,
 				char **ret, size_t *ret_len);
 
 /* ---- examine_dpkg.c ---- */

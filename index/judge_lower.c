@@ -266,7 +266,7 @@ static int machine_id(struct herd_txn *t, uint32_t instance, char *ret,
 static int history_is_due(struct herd_txn *t, const struct herd_herd *h,
 			  uint32_t instance, uint32_t path, bool *ret)
 {
-	char id[64], journal[160];
+	char id[64] = "", journal[160];
 	struct herd_entry home, e;
 	uint32_t parent, at;
 	const char *name;
