@@ -184,7 +184,7 @@ python3 - "$mnt/asg/web" <<'END' || fail "counts do not add up"
 import json, os, sys
 for name in sorted(os.listdir(sys.argv[1])):
     at = f"{sys.argv[1]}/{name}"
-    if not os.path.isdir(at):
+    if not os.path.isdir(at) or name == "clusters":
         continue
     with open(f"{at}/report.json") as f:
         r = json.load(f)

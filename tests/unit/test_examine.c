@@ -48,6 +48,7 @@ static const char make_siblings[] =
 	"echo \"name web-$i\" >t/etc/app.conf\n"
 	"[ $i != 4 ] || echo 'backdoor yes' >>t/etc/app.conf\n"
 	"key $i >t/etc/app.key\n"
+	"echo \"PuTTY-User-Key-File-3: ssh-rsa $i\" >t/etc/app.ppk\n"
 	"{ head -c 5000 /dev/zero | tr '\\0' x; echo; key $i; } >t/etc/chain.pem\n"
 	"{ head -c 70000 /dev/zero | tr '\\0' y; echo $i; } >t/etc/large\n"
 	"{ head -c 300000 /dev/zero | tr '\\0' z; echo web-$i; } >t/etc/huge\n"
@@ -88,6 +89,7 @@ static void test_siblings(void **state)
 				 HERD_SORT_KEY + 1);
 		/* what lets in is kept nowhere, also behind certificates */
 		assert_false(is_kept(&w, id[i], "etc/app.key", ""));
+		assert_false(is_kept(&w, id[i], "etc/app.ppk", ""));
 		assert_int_equal(look(&w, id[i], "etc/chain.pem").sort,
 				 HERD_SORT_KEY + 1);
 		assert_false(is_kept(&w, id[i], "etc/chain.pem", ""));
@@ -181,7 +183,8 @@ static const char make_packages[] =
 	/* who is in the way of the upgrade */
 	"echo trojan >t/usr/bin/alpha; image trojan\n"
 	"new; echo other >t/usr/bin/alpha-helper; rm t/usr/share/alpha/gone\n"
-	"echo evil >t/etc/alpha.conf; (cd t; md5sum etc/alpha.conf)"
+	"echo evil >t/etc/alpha.conf; sed -i /conf/d"
+	" t/var/lib/dpkg/info/alpha.md5sums; (cd t; md5sum etc/alpha.conf)"
 	" >>t/var/lib/dpkg/info/alpha.md5sums\n"
 	"cp /bin/true t/var/cache/apt/evil; key 1 >t/var/lib/apt/lists/key\n"
 	"echo text >t/var/lib/apt/lists/x_Packages; rm t/var/log/apt/history.log\n"
