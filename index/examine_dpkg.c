@@ -99,7 +99,7 @@ static int mark(struct packages *p, uint32_t path)
  * What nobody vouches for by its content: only where nobody runs it, and for
  * logs only if they are there.
  */
-static int mark_data(struct packages *p, uint32_t id)
+static int mark_data(struct packages *p, uint32_t id, bool links)
 {
 	CLEANUP_BUF struct herd_buf path = HERD_BUF_INIT;
 	struct herd_look look = { 0 };
@@ -123,7 +123,8 @@ static int mark_data(struct packages *p, uint32_t id)
 		      herd_sort_is_secret((enum herd_sort)(look.sort - 1)))))
 			return 0;
 	}
-	return S_ISREG(e.mode) || S_ISDIR(e.mode) ? mark(p, id) : 0;
+	return S_ISREG(e.mode) || S_ISDIR(e.mode) ||
+	       (S_ISLNK(e.mode) && links) ? mark(p, id) : 0;
 }
 
 /* The instance's own record at a path as a package names it. -ENOENT. */
@@ -176,22 +177,22 @@ static bool has_md5(struct packages *p, const struct herd_entry *e,
 	       memcmp(sum, md5, sizeof(sum)) == 0;
 }
 
-/* Where packages have their programs and data: a list that names settings or
-   somebody's home was not made by a builder of packages. */
+/* A list that names settings, homes or what runs at set times was not made by
+   a builder of packages: dpkg leaves settings out of the sums. */
 static bool is_packages_place(struct herd_dpkg_text path)
 {
-	static const char *const places[] = {
-		"usr/", "bin/", "sbin/", "lib/", "lib32/", "lib64/", "libx32/",
-		"boot/", "opt/",
+	static const char *const others[] = {
+		"etc/", "root/", "home/", "run/", "tmp/", "var/tmp/",
+		"var/spool/", "dev/",
 	};
 
-	for (size_t i = 0; i < ARRAY_SIZE(places); i++) {
-		size_t n = strlen(places[i]);
+	for (size_t i = 0; i < ARRAY_SIZE(others); i++) {
+		size_t n = strlen(others[i]);
 
-		if (path.len > n && memcmp(path.p, places[i], n) == 0)
-			return true;
+		if (path.len > n && memcmp(path.p, others[i], n) == 0)
+			return false;
 	}
-	return false;
+	return true;
 }
 
 /* Regular files: the content is what the package's list says. Each is read
@@ -284,7 +285,7 @@ static int mark_info(struct packages *p, struct herd_dpkg_text package)
 		err = own_record(p, (struct herd_dpkg_text){ path, (size_t)n },
 				 &id, &e);
 		if (!err)
-			err = mark_data(p, id);
+			err = mark_data(p, id, false);
 		if (err == -ENOENT)
 			err = 0;
 	}
@@ -441,6 +442,6 @@ int herd_examine_packages(struct herd_examiner *x, struct herd_txn *t,
 			err = each_package(&p);
 	}
 	for (size_t i = 0; p.upgraded && i < x->traces.n && !err; i++)
-		err = mark_data(&p, x->traces.v[i]);
+		err = mark_data(&p, x->traces.v[i], true);
 	return !err && p.upgraded ? note_status(&p) : err;
 }
