@@ -83,8 +83,9 @@ $(B)/%.o: %.c
 	@mkdir -p $(@D)
 	$(CC) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
 
-# The rules are built in, and no compiler sees that they are read.
+# What is built in, and no compiler sees that it is read.
 $(B)/index/rules_builtin.o: index/rules.conf
+$(B)/index/report_html_assets.o: index/report.css index/report.js
 
 $(B)/libherd.a: $(LIB_OBJ)
 	@rm -f $@

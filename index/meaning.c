@@ -197,6 +197,18 @@ static void say(const struct herd_rule *rule, const char *what,
 	}
 }
 
+/* Of a text that is kept: whether a report had better not show it. */
+static bool holds_secret(const struct herd_meaning_side *side)
+{
+	static const char *const marks[] = {
+		"PRIVATE KEY-----", "PRIVATE KEY BLOCK-----", ":$1$", ":$2",
+		":$5$", ":$6$", ":$7$", ":$y$", ":$gy$", NULL,
+	};
+	struct herd_slice text = { side->text, side->text ? side->len : 0 };
+
+	return S_ISREG(side->mode) && herd_slice_has_any(text, marks);
+}
+
 static int meaning_by(const struct herd_rules *rules,
 		      const struct herd_rule *rule, const struct question *q,
 		      const struct herd_meaning_side *own,
@@ -230,6 +242,8 @@ static int meaning_by(const struct herd_rules *rules,
 	if (rule->why)
 		say(rule, what, q, m->why);
 	m->loud = t.loud;
+	m->secret = (rule->differ && herd_differ_is_secret(rule->differ)) ||
+		    holds_secret(own) || holds_secret(herd);
 	m->severity = t.loud ? rule->loud_severity : rule->severity;
 	if (t.quiet && !t.loud && q->reasons == HERD_REASON_CONTENT)
 		m->severity /= 2;

@@ -42,6 +42,8 @@ struct herd_meaning {
 	const char *technique; /* "T1053.003" or ""; borrowed */
 	uint8_t severity;      /* 0…100 */
 	bool loud;	       /* what changed is of the dangerous sort */
+	bool secret;	       /* keys or passwords may be in a text: it is not
+				  to be quoted */
 	char why[HERD_MEANING_WHY_MAX]; /* one line of safe UTF-8 */
 	/* the rule that said so, to be looked up; "" and 0: none did */
 	const char *rule_file; /* borrowed */

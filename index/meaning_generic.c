@@ -59,6 +59,12 @@ const struct herd_differ *herd_differ_find(const char *name, size_t len)
 	return NULL;
 }
 
+bool herd_differ_is_secret(const struct herd_differ *differ)
+{
+	return differ->style == &herd_style_shadow ||
+	       strcmp(differ->name, "secret") == 0;
+}
+
 /* ---- pieces ---- */
 
 /* Parts of a sentence that stand for themselves. */

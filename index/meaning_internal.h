@@ -111,6 +111,8 @@ struct herd_differ {
 
 /* NULL when there is none of that name. */
 const struct herd_differ *herd_differ_find(const char *name, size_t len);
+/* Of files whose whole text is not for reports. */
+bool herd_differ_is_secret(const struct herd_differ *differ);
 
 /* Content differs (or came new): what the style makes of it. 0, -ENOMEM. */
 int herd_tell_lines(struct herd_telling *t, const struct herd_style *style);

@@ -14,6 +14,7 @@ int herd_cmd_attach(int argc, char **argv);
 int herd_cmd_status(int argc, char **argv);
 int herd_cmd_list(int argc, char **argv);
 int herd_cmd_why(int argc, char **argv);
+int herd_cmd_report(int argc, char **argv);
 int herd_cmd_mount(int argc, char **argv);
 int herd_cmd_policy(int argc, char **argv);
 int herd_cmd_known(int argc, char **argv);

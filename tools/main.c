@@ -22,6 +22,7 @@ static const struct command {
 	  "what is in the index, and whether its images are still there" },
 	{ "list", herd_cmd_list, "what deviates, with the reason" },
 	{ "why", herd_cmd_why, "all that is known of one path" },
+	{ "report", herd_cmd_report, "a page that shows the herd" },
 	{ "mount", herd_cmd_mount, "show it all as a file system" },
 	{ "policy", herd_cmd_policy, "check the rules for what may deviate" },
 	{ "known", herd_cmd_known, "sets of digests of known files" },
