@@ -171,7 +171,7 @@ static int add_member(struct herd_page *p, struct herd_page_member *m)
 	m->problems = instance.problems;
 	for (size_t i = 0; i < r.n_findings && !err; i++)
 		err = add_finding(p, m, &findings[i]);
-	return err ? err : herd_report_count(&r, &m->paths);
+	return err ? err : herd_report_count(&r, NULL, NULL, &m->paths);
 }
 
 /* ---- all of them ---- */
