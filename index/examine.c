@@ -390,7 +390,8 @@ static int look_at(struct herd_examiner *x, const struct herd_side *side,
 		return err == -ENOMEM ? err : 0;
 	f->look.sort = (uint8_t)(sort + 1);	/* 0: not known */
 	if ((sort == HERD_SORT_EMPTY && !was_emptied(side)) ||
-	    (sort == HERD_SORT_DATA && whole && is_zeros(&x->bytes)))
+	    (sort == HERD_SORT_DATA && whole && !side->is_log &&
+	     is_zeros(&x->bytes)))
 		f->look.sort = HERD_SORT_NOTHING;
 	f->secret = herd_sort_is_secret(sort);
 	if (!is_text(sort))

@@ -117,7 +117,9 @@ static int look_at_log(const struct whom *w, const struct herd_variant *own,
 
 /* Where the members have nothing in common but what sort of thing is there. */
 static int look_again(const struct whom *w, const struct herd_judge_stacked *s,
-		      const struct herd_variant *own, struct herd_finding *f)
+		      const struct herd_variant *own,
+		      const struct herd_variant *baseline,
+		      struct herd_finding *f)
 {
 	struct herd_stack full = s->s;
 	struct herd_verdict coarse;
@@ -137,7 +139,8 @@ static int look_again(const struct whom *w, const struct herd_judge_stacked *s,
 	if (!tallies)
 		return -ENOMEM;
 	if ((w->h->without & HERD_WITHOUT_SECOND_LOOK) ||
-	    !herd_judge_coarse(&full, own, w->member, tallies, &n, &coarse))
+	    !herd_judge_coarse(&full, own, w->member, baseline, tallies, &n,
+			       &coarse))
 		return look_at_log(w, own, f);
 	/* of two one is odd, but a log that is there and has content is not */
 	if (full.members == 2 && s->s.log && !own->absent && own->sort &&
@@ -218,7 +221,8 @@ static int judge_within(const struct whom *w, uint32_t path,
 		f.herd_absent = true;
 	}
 	if (!err)
-		err = look_again(w, &s, own, &f);
+		err = look_again(w, &s, own, g->baseline ? &baseline : NULL,
+				 &f);
 	if (!err)
 		err = herd_judge_lower(w->t, w->h, w->instance, own, &f);
 	if (!err)

@@ -298,6 +298,16 @@ static bool is_history(const char *path, size_t len)
 	return len > n && !memcmp(path + len - n, ending, n);
 }
 
+/* A log that others have may be one that was deleted. */
+static bool is_plain_log(const char *path, size_t len)
+{
+	static const char log[] = "var/log/", journal[] = "var/log/journal/";
+
+	return len > sizeof(log) - 1 && !memcmp(path, log, sizeof(log) - 1) &&
+	       (len < sizeof(journal) - 1 ||
+		memcmp(path, journal, sizeof(journal) - 1) != 0);
+}
+
 /* ---- all of it ---- */
 
 static int lower_expected(struct herd_txn *t, const struct herd_herd *h,
@@ -310,6 +320,8 @@ static int lower_expected(struct herd_txn *t, const struct herd_herd *h,
 	if ((f->verdict.reasons & HERD_REASON_ABSENT) &&
 	    is_history((char *)path->data, path->len))
 		err = history_is_due(t, h, instance, f->path, &due);
+	else if (f->verdict.reasons & HERD_REASON_ABSENT)
+		due = is_plain_log((char *)path->data, path->len);
 	if (!err && !due)
 		lower(f, HERD_REASON_EXPECTED);
 	return err;

@@ -290,6 +290,8 @@ static bool new_name(const struct matter *m, const struct herd_variant *herd)
 	if (runs_or_lets_in(m->own))
 		return s->templated && s->place != HERD_PLACE_FIRM &&
 		       (uint64_t)s->alike * 4 >= m->others * 3;
+	if (s->templated && s->place == HERD_PLACE_FIRM)
+		return (uint64_t)s->alike * 4 >= m->others * 3;
 	return s->templated || (s->place != HERD_PLACE_FIRM &&
 				herd_names_loose(s->alike, s->members,
 						 m->baseline != NULL));
@@ -558,11 +560,14 @@ size_t herd_tally_coarsen(struct herd_tally *tallies, size_t n)
 }
 
 bool herd_judge_coarse(const struct herd_stack *s, const struct herd_variant *own,
-		       bool member, struct herd_tally *coarse, size_t *ret_n,
+		       bool member, const struct herd_variant *baseline,
+		       struct herd_tally *coarse, size_t *ret_n,
 		       struct herd_verdict *ret)
 {
 	struct herd_stack c = { .tallies = coarse, .members = s->members };
-	struct herd_variant mine = *own;
+	/* of data, most may well have what the image had not */
+	bool both = baseline && s->members > 2 && runs_or_lets_in(own);
+	struct herd_variant mine = *own, before = both ? *baseline : *own;
 	struct herd_verdict verdict;
 
 	adopt_sort(&mine, s->tallies, s->n);
@@ -571,8 +576,9 @@ bool herd_judge_coarse(const struct herd_stack *s, const struct herd_variant *ow
 	c.n = herd_tally_coarsen(coarse, s->n);
 	*ret_n = c.n;
 	coarsen(&mine);
-	herd_judge_stack(&c, &mine, member, NULL, &verdict);
-	if (verdict.class != HERD_CLASS_DEVIANT)
+	coarsen(&before);
+	herd_judge_stack(&c, &mine, member, both ? &before : NULL, &verdict);
+	if (verdict.class != HERD_CLASS_DEVIANT || verdict.herd >= c.n)
 		return false;
 	if (verdict.reasons & HERD_REASON_CONTENT)
 		verdict.reasons ^= HERD_REASON_CONTENT | HERD_REASON_SORT;

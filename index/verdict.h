@@ -142,7 +142,8 @@ void herd_judge_stack(const struct herd_stack *s, const struct herd_variant *own
  * an index into these.
  */
 bool herd_judge_coarse(const struct herd_stack *s, const struct herd_variant *own,
-		       bool member, struct herd_tally *coarse, size_t *ret_n,
+		       bool member, const struct herd_variant *baseline,
+		       struct herd_tally *coarse, size_t *ret_n,
 		       struct herd_verdict *ret);
 /* Tallies by sort, owner, rights: as coarse in place; returns how many. */
 size_t herd_tally_coarsen(struct herd_tally *tallies, size_t n);

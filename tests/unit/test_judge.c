@@ -141,7 +141,7 @@ static void check_path(const struct model *m, struct herd_txn *t,
 			 g->baseline ? &baseline : NULL, &v);
 	herd = v.herd < n ? &tallies[v.herd].variant : &baseline;
 	if (v.class == HERD_CLASS_VOLATILE && !own.absent &&
-	    herd_judge_coarse(&s, &own, m->member[i], coarse, &n_coarse,
+	    herd_judge_coarse(&s, &own, m->member[i], NULL, coarse, &n_coarse,
 			      &again)) {
 		again.baseline_reasons = v.baseline_reasons;
 		v = again;

@@ -377,7 +377,7 @@ static bool again(const struct herd_tally *t, size_t n, size_t own,
 		s.members += t[i].count;
 	herd_judge_stack(&s, &t[own].variant, true, NULL, &first);
 	assert_int_equal(first.class, V);
-	bool odd = herd_judge_coarse(&s, &t[own].variant, true, coarse,
+	bool odd = herd_judge_coarse(&s, &t[own].variant, true, NULL, coarse,
 				     &n_coarse, ret);
 
 	assert_in_range(n_coarse, 1, n);
