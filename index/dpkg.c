@@ -57,6 +57,7 @@ bool herd_dpkg_traces(const char *path, size_t len)
 		"var/lib/apt/lists/", "var/lib/apt/periodic/",
 		"var/lib/apt/extended_states", "var/cache/apt/",
 		"var/cache/debconf/", "var/log/apt/", "var/log/dpkg.log",
+		"var/log/alternatives.log",
 		"var/cache/ldconfig/", "var/cache/man/",
 	};
 

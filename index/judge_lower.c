@@ -47,9 +47,13 @@ static bool sets_id(const struct herd_variant *v)
 static bool upgrade_may(const struct herd_finding *f,
 			const struct herd_variant *own)
 {
+	/* apt keeps its own folders to itself when it is run */
+	const unsigned folder = !own->absent && S_ISDIR(own->mode) &&
+					!(own->mode & 077) ?
+				HERD_REASON_MODE | HERD_REASON_OWNER : 0;
 	const unsigned may = HERD_REASON_CONTENT | HERD_REASON_TARGET |
 			     HERD_REASON_ADDED | HERD_REASON_ABSENT |
-			     HERD_REASON_TYPE | HERD_REASON_SORT;
+			     HERD_REASON_TYPE | HERD_REASON_SORT | folder;
 
 	return !(f->verdict.reasons & ~may) &&
 	       !((sets_id(own) || has_xattrs(own)) &&
