@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define LINES_MAX 4000	/* of one side, beyond what is equal at both ends */
+#define LINES_MAX 4000 /* of one side, beyond what is equal at both ends */
 #define EDITS_MAX 256
 
 struct line {
@@ -70,8 +70,8 @@ static int trace_back(struct work *w, const int *trace, int d)
 	int x = w->n, y = w->m;
 
 	for (; d >= 0; d--) {
-		const int *v = trace + (size_t)d * (2 * EDITS_MAX + 3) +
-			       EDITS_MAX + 1;
+		const int *v =
+			trace + (size_t)d * (2 * EDITS_MAX + 3) + EDITS_MAX + 1;
 		int k = x - y, px, py;
 
 		if (k == -d || (k != d && v[k - 1] < v[k + 1]))
@@ -147,8 +147,8 @@ static void shorten(struct herd_diff *d, unsigned context)
 		}
 		for (size_t k = 0; k < head; k++)
 			d->v[to++] = d->v[i + k];
-		d->v[to++] = (struct herd_diff_line){
-			'@', NULL, end - i - head - tail };
+		d->v[to++] = (struct herd_diff_line){ '@', NULL,
+						      end - i - head - tail };
 		for (size_t k = tail; k > 0; k--)
 			d->v[to++] = d->v[end - k];
 		i = end;
@@ -178,8 +178,8 @@ void herd_diff_deinit(struct herd_diff *d)
 	*d = (struct herd_diff){ .n = 0 };
 }
 
-static int compare(const struct side *a, const struct side *b,
-		   unsigned context, struct herd_diff *d)
+static int compare(const struct side *a, const struct side *b, unsigned context,
+		   struct herd_diff *d)
 {
 	size_t head = 0, tail = 0;
 
@@ -190,7 +190,9 @@ static int compare(const struct side *a, const struct side *b,
 		tail++;
 	size_t n = a->n - head - tail, m = b->n - head - tail;
 	CLEANUP_FREE bool *keep = calloc(n + m + 1, sizeof(*keep));
-	struct work w = { .a = a->v + head, .b = b->v + head, .keep_a = keep,
+	struct work w = { .a = a->v + head,
+			  .b = b->v + head,
+			  .keep_a = keep,
 			  .keep_b = keep ? keep + n : NULL };
 	int err = keep ? 0 : -ENOMEM;
 

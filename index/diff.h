@@ -13,15 +13,15 @@
 #include <stddef.h>
 
 struct herd_diff_line {
-	char sign;	/* ' ', '-', '+'; '@': lines that are equal left out */
-	const char *p;	/* without the newline; borrowed from the text */
-	size_t len;	/* of '@': how many lines */
+	char sign;     /* ' ', '-', '+'; '@': lines that are equal left out */
+	const char *p; /* without the newline; borrowed from the text */
+	size_t len;    /* of '@': how many lines */
 };
 
 struct herd_diff {
 	struct herd_diff_line *v;
 	size_t n;
-	bool coarse;	/* not the shortest: see above */
+	bool coarse; /* not the shortest: see above */
 };
 
 void herd_diff_deinit(struct herd_diff *d);

@@ -49,7 +49,7 @@ static int find_look(struct herd_txn *t, const struct herd_group *g,
 		     uint32_t instance, uint32_t path,
 		     const struct herd_entry *e, struct herd_look *look)
 {
-	struct herd_look of_reference;
+	struct herd_look of_reference = { .sort = 0 };
 	struct herd_entry ref;
 	int err = herd_look_get(t, instance, path, look);
 

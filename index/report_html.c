@@ -66,14 +66,13 @@ static void paths_deinit(struct herd_page_paths *s)
 
 /* ---- one member ---- */
 
-static struct herd_page_cell *cell_of(struct herd_page *p,
-				      struct herd_page_member *m,
-				      const char *category)
+static struct herd_page_cell *
+cell_of(struct herd_page *p, struct herd_page_member *m, const char *category)
 {
 	for (size_t i = 0; i < p->n_categories; i++)
 		if (strcmp(p->categories[i].name, category) == 0)
 			return &m->cells[i];
-	return &m->cells[p->n_categories];	/* no rule: others */
+	return &m->cells[p->n_categories]; /* no rule: others */
 }
 
 static int add_to_path(struct herd_page_paths *s, uint32_t instance,
@@ -94,7 +93,8 @@ static int add_to_path(struct herd_page_paths *s, uint32_t instance,
 
 	path->score = score > path->score ? score : path->score;
 	path->severity = meaning->severity > path->severity ?
-				 meaning->severity : path->severity;
+				 meaning->severity :
+				 path->severity;
 	return 0;
 }
 
@@ -102,8 +102,8 @@ static int add_deviant(struct herd_page *p, struct herd_page_member *m,
 		       const struct herd_finding *f)
 {
 	struct herd_meaning meaning;
-	int err = herd_explain(p->txn, p->herd, m->id, f, p->k->rules,
-			       &meaning);
+	int err =
+		herd_explain(p->txn, p->herd, m->id, f, p->k->rules, &meaning);
 
 	if (err)
 		return err;
@@ -131,7 +131,7 @@ static int add_drift(struct herd_page *p, struct herd_page_member *m,
 	int err = find_path(&p->drift, f->path, &path);
 
 	m->drift++;
-	if (err || path->n)	/* what the herd has is the same for all */
+	if (err || path->n) /* what the herd has is the same for all */
 		return err ? err : add_to_path(&p->drift, m->id, f, NULL);
 	err = herd_explain(p->txn, p->herd, m->id, f, p->k->rules, &meaning);
 	return err ? err : add_to_path(&p->drift, m->id, f, &meaning);
@@ -160,7 +160,8 @@ static int add_member(struct herd_page *p, struct herd_page_member *m)
 {
 	CLEANUP(herd_instance_deinit) struct herd_instance instance = { 0 };
 	CLEANUP_FREE struct herd_finding *findings = NULL;
-	struct herd_report r = { .txn = p->txn, .herd = p->herd,
+	struct herd_report r = { .txn = p->txn,
+				 .herd = p->herd,
 				 .instance = &instance };
 	int err = herd_instance_get(p->txn, m->id, &instance);
 
@@ -203,7 +204,7 @@ static int gather(struct herd_page *p)
 		struct herd_page_member *m = &p->members[p->n];
 
 		if (p->names.v[i].id == p->group->baseline)
-			continue;	/* no member */
+			continue; /* no member */
 		m->id = p->names.v[i].id;
 		m->name = p->names.v[i].name;
 		m->cells = p->cells + p->n * columns;
@@ -216,7 +217,8 @@ static int gather(struct herd_page *p)
 	for (size_t i = 0; i < p->n; i++)
 		p->n_odd += p->members[i].deviant > 0;
 	p->n_shown = p->asked->instances && p->asked->instances < p->n_odd ?
-			     p->asked->instances : p->n_odd;
+			     p->asked->instances :
+			     p->n_odd;
 	return 0;
 }
 
@@ -234,7 +236,8 @@ static void put_head(struct herd_page *p)
 	const char *style = herd_page_style(&n_style);
 	const char *script = herd_page_script(&n_script);
 
-	put_literal(out, "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n"
+	put_literal(out,
+		    "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n"
 		    "<meta charset=\"utf-8\">\n"
 		    "<meta http-equiv=\"Content-Security-Policy\" content=\""
 		    "default-src 'none'; base-uri 'none'; form-action 'none'; "
@@ -242,7 +245,8 @@ static void put_head(struct herd_page *p)
 	herd_page_hash(out, style, n_style);
 	put_literal(out, "; script-src ");
 	herd_page_hash(out, script, n_script);
-	put_literal(out, "\">\n<meta name=\"viewport\" "
+	put_literal(out,
+		    "\">\n<meta name=\"viewport\" "
 		    "content=\"width=device-width, initial-scale=1\">\n"
 		    "<meta name=\"referrer\" content=\"no-referrer\">\n"
 		    "<meta name=\"generator\" content=\"herdfs " HERD_VERSION
@@ -282,28 +286,29 @@ static int put_summary(struct herd_page *p)
 	put_literal(out, "<header>\n<h1>Herd <span class=\"any\">");
 	herd_page_text(out, p->group->name, strlen(p->group->name));
 	put_literal(out, "</span></h1>\n<p class=\"dim\">What the disks of its "
-		    "instances do not have in common");
+			 "instances do not have in common");
 	if (p->group->baseline) {
 		put_literal(out, "; the baseline is <span class=\"any\">");
-		herd_page_text(out, herd_report_name_of(&p->names,
-							p->group->baseline),
-			       strlen(herd_report_name_of(&p->names,
-							  p->group->baseline)));
+		herd_page_text(
+			out, herd_report_name_of(&p->names, p->group->baseline),
+			strlen(herd_report_name_of(&p->names,
+						   p->group->baseline)));
 		put_literal(out, "</span>");
 	}
 	put_literal(out, ".</p>\n</header>\n<div class=\"tiles\">\n");
 	put_tile(p, "evidence", p->n, p->n == 1 ? "instance" : "instances",
 		 false);
-	put_tile(p, "heat", p->n_odd, p->n_odd == 1 ? "of them deviates" :
-		 "of them deviate", false);
-	put_tile(p, "instances", deviant, deviant == 1 ? "deviant path" :
-		 "deviant paths", false);
+	put_tile(p, "heat", p->n_odd,
+		 p->n_odd == 1 ? "of them deviates" : "of them deviate", false);
+	put_tile(p, "instances", deviant,
+		 deviant == 1 ? "deviant path" : "deviant paths", false);
 	put_tile(p, NULL, volatile_paths, "volatile paths", false);
 	if (p->k->policy_source)
 		put_tile(p, "policy", suppressed, "suppressed paths", false);
 	if (p->group->baseline)
-		put_tile(p, "drift", p->drift.n, p->drift.n == 1 ?
-			 "drifted path" : "drifted paths", false);
+		put_tile(p, "drift", p->drift.n,
+			 p->drift.n == 1 ? "drifted path" : "drifted paths",
+			 false);
 	put_tile(p, "problems", problems, "not readable", true);
 	put_literal(out, "</div>\n");
 	return 0;
@@ -314,7 +319,9 @@ static int put_tail(struct herd_page *p)
 	size_t n;
 	const char *script = herd_page_script(&n);
 
-	put_literal(p->out, "<h2 id=\"reading\">How to read this</h2>\n"
+	put_literal(
+		p->out,
+		"<h2 id=\"reading\">How to read this</h2>\n"
 		"<p>A path <b>deviates</b> when this instance has it otherwise "
 		"than most of its herd. Its <b>rank</b> says how odd that is, "
 		"0 to 100; its <b>severity</b> what could be done with a change "
@@ -337,15 +344,9 @@ static int put_tail(struct herd_page *p)
 
 /* In the order of the page. */
 static int (*const sections[])(struct herd_page *p) = {
-	put_summary,
-	herd_page_heat,
-	herd_page_shared,
-	herd_page_members,
-	herd_page_drift,
-	herd_page_policy,
-	herd_page_problems,
-	herd_page_evidence,
-	put_tail,
+	put_summary,	    herd_page_heat,	herd_page_shared,
+	herd_page_members,  herd_page_drift,	herd_page_policy,
+	herd_page_problems, herd_page_evidence, put_tail,
 };
 
 static void page_deinit(struct herd_page *p)
@@ -375,7 +376,8 @@ static int make(struct herd_page *p)
 int herd_report_html(const struct herd_report_page *asked, struct herd_buf *out,
 		     struct herd_diag *diag)
 {
-	CLEANUP(page_deinit) struct herd_page p = {
+	CLEANUP(page_deinit)
+	struct herd_page p = {
 		.asked = asked,
 		.txn = asked->txn,
 		.herd = asked->herd,
@@ -387,11 +389,11 @@ int herd_report_html(const struct herd_report_page *asked, struct herd_buf *out,
 	int err = p.k && p.k->rules ? 0 : -EINVAL;
 
 	if (!err) {
-		p.categories = herd_rules_categories(p.k->rules,
-						     &p.n_categories);
+		p.categories =
+			herd_rules_categories(p.k->rules, &p.n_categories);
 		err = make(&p);
 	}
-	return !err ? 0 : herd_diag_set(diag, err, p.group->name,
-					HERD_NO_OFFSET, "the report: %s",
-					strerror(-err));
+	return !err ? 0 :
+		      herd_diag_set(diag, err, p.group->name, HERD_NO_OFFSET,
+				    "the report: %s", strerror(-err));
 }

@@ -14,17 +14,17 @@
 
 struct herd_report_page {
 	struct herd_txn *txn;
-	const struct herd_herd *herd;	/* with knowledge, for its rules */
+	const struct herd_herd *herd; /* with knowledge, for its rules */
 	/* How much is shown one by one; the rest is summed up, by number.
 	   0: all of it. */
-	size_t instances;	/* that deviate */
-	size_t findings;	/* of each of them, and of each list */
+	size_t instances; /* that deviate */
+	size_t findings;  /* of each of them, and of each list */
 };
 
 #define HERD_REPORT_INSTANCES 60
 #define HERD_REPORT_FINDINGS 25
 
-int herd_report_html(const struct herd_report_page *p, struct herd_buf *out,
+int herd_report_html(const struct herd_report_page *asked, struct herd_buf *out,
 		     struct herd_diag *diag);
 
 #endif

@@ -12,7 +12,7 @@
 #include <inttypes.h>
 #include <string.h>
 
-#define PROBLEMS_EACH 10	/* of one instance */
+#define PROBLEMS_EACH 10 /* of one instance */
 
 static void put(struct herd_page *p, const char *text)
 {
@@ -91,8 +91,9 @@ int herd_page_problems(struct herd_page *p)
 	if (left) {
 		put(p, "<p class=\"note\">");
 		herd_page_number(p->out, left);
-		put(p, " more in other instances: herdfs status --problems names "
-		       "them.</p>\n");
+		put(p,
+		    " more in other instances: herdfs status --problems names "
+		    "them.</p>\n");
 	}
 	return err;
 }
@@ -107,8 +108,9 @@ static void put_paths_row(struct herd_page *p, const char *name,
 	herd_buf_printf(p->out, "</%s>", tag);
 	for (int i = 0; i <= HERD_CLASS_MAX + 1; i++) {
 		put(p, "<td class=\"n\">");
-		herd_page_number(p->out, i < HERD_CLASS_MAX ? c->of[i] :
-				 i == HERD_CLASS_MAX ? c->unreadable : c->total);
+		herd_page_number(p->out, i < HERD_CLASS_MAX  ? c->of[i] :
+					 i == HERD_CLASS_MAX ? c->unreadable :
+							       c->total);
 		put(p, "</td>");
 	}
 	put(p, "</tr>\n");
@@ -156,7 +158,8 @@ static void put_image(struct herd_page *p, const struct herd_image *img)
 		put_name(p, img->format ? img->format : "");
 		put(p, ", ");
 		herd_page_count(p->out, f->size, "byte", "bytes");
-		herd_buf_printf(p->out, ", modified %s; first and last MiB "
+		herd_buf_printf(p->out,
+				", modified %s; first and last MiB "
 				"<code class=\"any\">%s</code></div>",
 				herd_report_time(&mtime, time),
 				herd_hex(f->ends, 32, hex));
@@ -204,8 +207,10 @@ static void put_source(struct herd_page *p, const char *what, const char *file,
 
 	herd_buf_printf(p->out, "<li>%s <span class=\"path\">", what);
 	put_name(p, file);
-	herd_buf_printf(p->out, "</span>, SHA-256 <code class=\"any\">%s</code>"
-			"</li>\n", herd_hex(digest, 32, hex));
+	herd_buf_printf(p->out,
+			"</span>, SHA-256 <code class=\"any\">%s</code>"
+			"</li>\n",
+			herd_hex(digest, 32, hex));
 }
 
 static void put_words(struct herd_page *p)
@@ -214,10 +219,11 @@ static void put_words(struct herd_page *p)
 
 	put(p, "<ul>\n<li>");
 	herd_page_number(p->out, herd_rules_count(k->rules));
-	put(p, k->rules_source ? " rules for what a path means, those of herdfs "
-				 "and your own</li>\n" :
-				 " rules for what a path means, all of them "
-				 "those of herdfs</li>\n");
+	put(p, k->rules_source ?
+		       " rules for what a path means, those of herdfs "
+		       "and your own</li>\n" :
+		       " rules for what a path means, all of them "
+		       "those of herdfs</li>\n");
 	if (k->rules_source)
 		put_source(p, "Rules", k->rules_source, k->rules_digest);
 	if (k->policy_source)

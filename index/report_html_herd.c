@@ -24,7 +24,8 @@ static void put_name(struct herd_page *p, const char *name)
 static size_t limit(const struct herd_page *p, size_t n)
 {
 	return p->asked->findings && p->asked->findings < n ?
-		       p->asked->findings : n;
+		       p->asked->findings :
+		       n;
 }
 
 /* ---- the heat map ---- */
@@ -47,8 +48,10 @@ static void put_legend(struct herd_page *p)
 	put(p, "<p class=\"note\">The number is how many paths deviate, the "
 	       "colour the worst severity of them:</p>\n<p class=\"legend\">");
 	for (unsigned band = 0; band < 5; band++)
-		herd_buf_printf(p->out, "<span><i class=\"s%u\"></i>%u to %u, "
-				"%s</span>", band, band * 20,
+		herd_buf_printf(p->out,
+				"<span><i class=\"s%u\"></i>%u to %u, "
+				"%s</span>",
+				band, band * 20,
 				band == 4 ? 100 : band * 20 + 19,
 				herd_page_band_name(band));
 	put(p, "</p>\n");
@@ -71,8 +74,10 @@ static void put_heat_head(struct herd_page *p)
 	}
 	for (size_t i = 0; i < ARRAY_SIZE(more); i++)
 		if (i != 2 || p->k->policy_source)
-			herd_buf_printf(p->out, "<th scope=\"col\" class=\"v\">"
-					"<span>%s</span></th>", more[i]);
+			herd_buf_printf(p->out,
+					"<th scope=\"col\" class=\"v\">"
+					"<span>%s</span></th>",
+					more[i]);
 	put(p, "</tr></thead>\n");
 }
 
@@ -87,8 +92,10 @@ static int put_cell(struct herd_page *p, const struct herd_page_member *m,
 		put(p, "<td class=\"c\"><span></span></td>");
 		return 0;
 	}
-	herd_buf_printf(p->out, "<td class=\"c\"><a class=\"s%u\" href=\"#i%u\" "
-			"title=\"", band, m->id);
+	herd_buf_printf(p->out,
+			"<td class=\"c\"><a class=\"s%u\" href=\"#i%u\" "
+			"title=\"",
+			band, m->id);
 	put_name(p, m->name);
 	put(p, ", ");
 	put_name(p, category_name(p, column));
@@ -287,7 +294,8 @@ static int put_path_table(struct herd_page *p, struct herd_page_paths *s,
 	for (size_t i = 0; i < shown && !err; i++) {
 		const struct herd_page_path *path = &s->v[i];
 
-		herd_buf_printf(p->out, "<tr><td class=\"c\"><b class=\"s%u\">"
+		herd_buf_printf(p->out,
+				"<tr><td class=\"c\"><b class=\"s%u\">"
 				"%u</b></td><td class=\"n\">%u of %zu</td>"
 				"<td><span class=\"path\">",
 				herd_page_band(path->severity), path->severity,
@@ -358,7 +366,8 @@ int herd_page_policy(struct herd_page *p)
 
 		put(p, "<tr><td class=\"n\">");
 		herd_page_number(p->out, p->by_rule[i]);
-		herd_buf_printf(p->out, "</td><td>line %u: <span class=\"path\">",
+		herd_buf_printf(p->out,
+				"</td><td>line %u: <span class=\"path\">",
 				r->line);
 		put_name(p, r->pattern);
 		put(p, "</span></td><td class=\"any\">");
@@ -368,7 +377,8 @@ int herd_page_policy(struct herd_page *p)
 		put(p, "; ");
 		put_name(p, r->until);
 		put(p, herd_policy_expired(r, p->k->now) ?
-			       " (has ended: does not apply)" : "");
+			       " (has ended: does not apply)" :
+			       "");
 		put(p, "</td></tr>\n");
 	}
 	put(p, "</tbody></table></div>\n");

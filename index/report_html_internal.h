@@ -18,33 +18,33 @@
 /* What deviates of a member in a category. */
 struct herd_page_cell {
 	uint32_t n;
-	uint8_t severity, score;	/* the worst */
-	uint32_t path;			/* of the worst score */
+	uint8_t severity, score; /* the worst */
+	uint32_t path;		 /* of the worst score */
 };
 
 struct herd_page_member {
 	uint32_t id;
 	const char *name;		/* borrowed from the page's names */
-	struct herd_report_paths paths;	/* each once */
+	struct herd_report_paths paths; /* each once */
 	uint64_t problems;
 	size_t deviant, suppressed, volatile_paths, drift;
-	uint8_t score;			/* the worst */
-	uint64_t weight;		/* sum of scores */
-	struct herd_page_cell *cells;	/* one a category; of the page */
+	uint8_t score;		      /* the worst */
+	uint64_t weight;	      /* sum of scores */
+	struct herd_page_cell *cells; /* one a category; of the page */
 };
 
 /* A path at which several members have a finding. */
 struct herd_page_path {
 	uint32_t path, n;
-	uint32_t holders[HERD_PAGE_HOLDERS];	/* the first of them */
-	uint8_t score, severity;		/* the worst */
+	uint32_t holders[HERD_PAGE_HOLDERS]; /* the first of them */
+	uint8_t score, severity;	     /* the worst */
 };
 
 struct herd_page_paths {
 	struct herd_page_path *v;
 	size_t n, cap;
-	uint32_t *slots;	/* index + 1 */
-	size_t n_slots;		/* a power of two */
+	uint32_t *slots; /* index + 1 */
+	size_t n_slots;	 /* a power of two */
 };
 
 struct herd_page {
@@ -58,13 +58,13 @@ struct herd_page {
 	struct herd_report_names names;
 	const struct herd_category *categories;
 	size_t n_categories;
-	struct herd_page_member *members;	/* the worst first */
+	struct herd_page_member *members; /* the worst first */
 	size_t n;
-	size_t n_odd;		/* of them, that deviate: the first ones */
-	size_t n_shown;		/* of these, that are shown one by one */
+	size_t n_odd;	/* of them, that deviate: the first ones */
+	size_t n_shown; /* of these, that are shown one by one */
 	struct herd_page_cell *cells;
 	struct herd_page_paths shared, drift;
-	size_t *by_rule;	/* suppressed paths, by rule of the policy */
+	size_t *by_rule; /* suppressed paths, by rule of the policy */
 };
 
 /* ---- report_html_text.c ---- */
@@ -72,7 +72,7 @@ struct herd_page {
 /* Bytes of any sort as text between tags or in a quoted attribute. */
 void herd_page_text(struct herd_buf *out, const void *bytes, size_t len);
 void herd_page_string(struct herd_buf *out, const char *text);
-void herd_page_number(struct herd_buf *out, uint64_t n);	/* 12,345 */
+void herd_page_number(struct herd_buf *out, uint64_t n); /* 12,345 */
 /* "/etc/passwd" of a path id. */
 int herd_page_path(struct herd_page *p, uint32_t path);
 /* "1 path", "12 paths". */

@@ -14,8 +14,8 @@
 #include <sys/stat.h>
 
 #define DIFF_LINES 40
-#define DIFF_WIDTH 240	/* bytes of a line */
-#define DIFF_OPEN 8	/* so few lines are shown without a click */
+#define DIFF_WIDTH 240 /* bytes of a line */
+#define DIFF_OPEN 8    /* so few lines are shown without a click */
 #define DIFF_CONTEXT 2
 #define OPEN_MEMBERS 3
 
@@ -39,7 +39,8 @@ static void put_line(struct herd_page *p, const struct herd_diff_line *l)
 		return;
 	}
 	put(p, l->sign == '+' ? "<span class=\"a\">" :
-	       l->sign == '-' ? "<span class=\"d\">" : "<span>");
+	       l->sign == '-' ? "<span class=\"d\">" :
+				"<span>");
 	put(p, sign);
 	put(p, " ");
 	herd_page_text(p->out, l->p, len);
@@ -163,8 +164,9 @@ static void put_chips(struct herd_page *p, const struct herd_report_line *line)
 	if (v->has_baseline) {
 		snprintf(text, sizeof(text), "baseline: %s",
 			 v->baseline_reasons ?
-			 herd_reason_text(v->baseline_reasons, reasons,
-					  sizeof(reasons)) : "equal");
+				 herd_reason_text(v->baseline_reasons, reasons,
+						  sizeof(reasons)) :
+				 "equal");
 		put_chip(p, text);
 	}
 	if (f->known) {
@@ -185,10 +187,12 @@ static int put_finding(struct herd_page *p, uint32_t instance,
 
 	if (line->finding->known && line->finding->known->bad)
 		band = 4;
-	herd_buf_printf(p->out, "<div class=\"f\"><b class=\"s%u\" "
+	herd_buf_printf(p->out,
+			"<div class=\"f\"><b class=\"s%u\" "
 			"title=\"score %u; %s severity\">%u</b><div>"
-			"<div class=\"path\">/", band, line->score,
-			herd_page_band_name(band), line->score);
+			"<div class=\"path\">/",
+			band, line->score, herd_page_band_name(band),
+			line->score);
 	herd_page_text(p->out, herd_report_line_name(lines, line),
 		       line->name_len);
 	put(p, "</div>");
@@ -209,7 +213,8 @@ static int put_finding(struct herd_page *p, uint32_t instance,
 /* Of what is listed: folded ones are told by the line of their folder. */
 static int put_findings(struct herd_page *p, const struct herd_report *r)
 {
-	CLEANUP(herd_report_lines_deinit) struct herd_report_lines lines = { 0 };
+	CLEANUP(herd_report_lines_deinit)
+	struct herd_report_lines lines = { 0 };
 	size_t want = p->asked->findings ? p->asked->findings : SIZE_MAX;
 	size_t shown = 0, left = 0;
 	int err = herd_report_lines_make(r, true, &lines, p->diag);
@@ -229,7 +234,8 @@ static int put_findings(struct herd_page *p, const struct herd_report *r)
 		return err;
 	put(p, "<div class=\"more\">");
 	herd_page_count(p->out, left, "more path", "more paths");
-	put(p, " with lower scores: herdfs list --instance <span class=\"any\">");
+	put(p,
+	    " with lower scores: herdfs list --instance <span class=\"any\">");
 	herd_page_text(p->out, r->instance->name, strlen(r->instance->name));
 	put(p, "</span></div>\n");
 	return 0;
@@ -252,7 +258,8 @@ static int put_member(struct herd_page *p, const struct herd_page_member *m,
 {
 	CLEANUP(herd_instance_deinit) struct herd_instance instance = { 0 };
 	CLEANUP_FREE struct herd_finding *findings = NULL;
-	struct herd_report r = { .txn = p->txn, .herd = p->herd,
+	struct herd_report r = { .txn = p->txn,
+				 .herd = p->herd,
 				 .instance = &instance };
 	int err = herd_instance_get(p->txn, m->id, &instance);
 
@@ -263,8 +270,10 @@ static int put_member(struct herd_page *p, const struct herd_page_member *m,
 		return err;
 	r.findings = findings;
 	r.n_findings = keep_deviant(findings, r.n_findings);
-	herd_buf_printf(p->out, "<details class=\"inst\" id=\"i%u\"%s "
-			"data-name=\"", m->id, open ? " open" : "");
+	herd_buf_printf(p->out,
+			"<details class=\"inst\" id=\"i%u\"%s "
+			"data-name=\"",
+			m->id, open ? " open" : "");
 	herd_page_text(p->out, m->name, strlen(m->name));
 	put(p, "\"><summary><h3 class=\"any\">");
 	herd_page_text(p->out, m->name, strlen(m->name));
@@ -295,13 +304,14 @@ int herd_page_members(struct herd_page *p)
 
 	if (!p->n_odd)
 		return 0;
-	put(p, "<h2 id=\"instances\">Instance by instance, the worst first</h2>\n"
-	       "<div id=\"tools\"><input id=\"find\" type=\"search\" "
-	       "placeholder=\"Find in paths and reasons\" "
-	       "aria-label=\"Find in paths and reasons\">"
-	       "<button id=\"open\" type=\"button\">Open all</button>"
-	       "<button id=\"close\" type=\"button\">Close all</button>"
-	       "<span id=\"found\" class=\"dim\"></span></div>\n");
+	put(p,
+	    "<h2 id=\"instances\">Instance by instance, the worst first</h2>\n"
+	    "<div id=\"tools\"><input id=\"find\" type=\"search\" "
+	    "placeholder=\"Find in paths and reasons\" "
+	    "aria-label=\"Find in paths and reasons\">"
+	    "<button id=\"open\" type=\"button\">Open all</button>"
+	    "<button id=\"close\" type=\"button\">Close all</button>"
+	    "<span id=\"found\" class=\"dim\"></span></div>\n");
 	for (size_t i = 0; i < p->n_shown && !err; i++)
 		err = put_member(p, &p->members[i], i < OPEN_MEMBERS);
 	if (p->n_shown < p->n_odd) {
@@ -309,9 +319,11 @@ int herd_page_members(struct herd_page *p)
 		herd_page_count(p->out, p->n_odd - p->n_shown,
 				"more instance deviates",
 				"more instances deviate");
-		herd_buf_printf(p->out, ", none with a score above %u: they are "
+		herd_buf_printf(p->out,
+				", none with a score above %u: they are "
 				"in the sums above, and herdfs list shows "
-				"them.</p>\n", p->members[p->n_shown].score);
+				"them.</p>\n",
+				p->members[p->n_shown].score);
 	}
 	return err;
 }

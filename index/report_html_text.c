@@ -13,12 +13,23 @@ static void put_escaped(struct herd_buf *out, const uint8_t *p, size_t len)
 {
 	for (size_t i = 0; i < len; i++)
 		switch (p[i]) {
-		case '&': herd_buf_printf(out, "&amp;"); break;
-		case '<': herd_buf_printf(out, "&lt;"); break;
-		case '>': herd_buf_printf(out, "&gt;"); break;
-		case '"': herd_buf_printf(out, "&quot;"); break;
-		case '\'': herd_buf_printf(out, "&#39;"); break;
-		default: herd_buf_u8(out, p[i]);
+		case '&':
+			herd_buf_printf(out, "&amp;");
+			break;
+		case '<':
+			herd_buf_printf(out, "&lt;");
+			break;
+		case '>':
+			herd_buf_printf(out, "&gt;");
+			break;
+		case '"':
+			herd_buf_printf(out, "&quot;");
+			break;
+		case '\'':
+			herd_buf_printf(out, "&#39;");
+			break;
+		default:
+			herd_buf_u8(out, p[i]);
 		}
 }
 
@@ -87,7 +98,7 @@ void herd_page_hash(struct herd_buf *out, const char *text, size_t len)
 {
 	static const char letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 				      "abcdefghijklmnopqrstuvwxyz0123456789+/";
-	uint8_t digest[33] = { 0 };	/* a multiple of three */
+	uint8_t digest[33] = { 0 }; /* a multiple of three */
 
 	herd_sha256(text, len, digest);
 	herd_buf_printf(out, "'sha256-");
@@ -98,6 +109,6 @@ void herd_page_hash(struct herd_buf *out, const char *text, size_t len)
 		for (int shift = 18; shift >= 0; shift -= 6)
 			herd_buf_u8(out, (uint8_t)letters[v >> shift & 63]);
 	}
-	out->len -= out->failed ? 0 : 1;	/* the byte that is padding */
+	out->len -= out->failed ? 0 : 1; /* the byte that is padding */
 	herd_buf_printf(out, "='");
 }

@@ -18,27 +18,27 @@
 #include <unistd.h>
 
 static const char usage[] =
-"Usage: herdfs report [OPTION]… --html FILE\n"
-"Writes one self-contained page: which instances deviate in what, the worst\n"
-"findings of each with the lines that differ, what drifted, what could not be\n"
-"read, and from which images it was made. It needs no network and no script.\n"
-"\n"
-"  --html FILE       where to; \"-\" is the standard output\n"
-"  --asg NAME        the group; needed where there is more than one\n"
-"  --instances N     so many are shown one by one, the worst first (60); the\n"
-"                    others are summed up. 0: all\n"
-"  --findings N      so many of each of them (25). 0: all\n"
-"  --policy FILE     rules for what may deviate; default DIR/policy of the\n"
-"                    index, where there is one\n"
-"  --rules FILE      rules of one's own for what a path means; default\n"
-"                    $XDG_CONFIG_HOME/herdfs/rules.conf, where there is one\n"
-"  --store DIR       the index; default $HERDFS_STORE, else\n"
-"                    $XDG_DATA_HOME/herdfs\n"
-"  --help            this text\n"
-"\n"
-"The page quotes names and texts out of the images; what may hold passwords or\n"
-"keys is left out, as far as rules and content tell.\n"
-"Exit status: 0 written, 1 failed, 2 wrong usage.\n";
+	"Usage: herdfs report [OPTION]… --html FILE\n"
+	"Writes one self-contained page: which instances deviate in what, the worst\n"
+	"findings of each with the lines that differ, what drifted, what could not be\n"
+	"read, and from which images it was made. It needs no network and no script.\n"
+	"\n"
+	"  --html FILE       where to; \"-\" is the standard output\n"
+	"  --asg NAME        the group; needed where there is more than one\n"
+	"  --instances N     so many are shown one by one, the worst first (60); the\n"
+	"                    others are summed up. 0: all\n"
+	"  --findings N      so many of each of them (25). 0: all\n"
+	"  --policy FILE     rules for what may deviate; default DIR/policy of the\n"
+	"                    index, where there is one\n"
+	"  --rules FILE      rules of one's own for what a path means; default\n"
+	"                    $XDG_CONFIG_HOME/herdfs/rules.conf, where there is one\n"
+	"  --store DIR       the index; default $HERDFS_STORE, else\n"
+	"                    $XDG_DATA_HOME/herdfs\n"
+	"  --help            this text\n"
+	"\n"
+	"The page quotes names and texts out of the images; what may hold passwords or\n"
+	"keys is left out, as far as rules and content tell.\n"
+	"Exit status: 0 written, 1 failed, 2 wrong usage.\n";
 
 struct options {
 	const char *store, *group, *policy, *rules, *html;
@@ -62,17 +62,30 @@ static int parse(int argc, char **argv, struct options *o)
 
 	while ((c = getopt_long(argc, argv, "", options, NULL)) != -1)
 		switch (c) {
-		case 'o': o->html = optarg; break;
-		case 'g': o->group = optarg; break;
-		case 'p': o->policy = optarg; break;
-		case 'R': o->rules = optarg; break;
-		case 's': o->store = optarg; break;
+		case 'o':
+			o->html = optarg;
+			break;
+		case 'g':
+			o->group = optarg;
+			break;
+		case 'p':
+			o->policy = optarg;
+			break;
+		case 'R':
+			o->rules = optarg;
+			break;
+		case 's':
+			o->store = optarg;
+			break;
 		case 'i':
 		case 'f':
-			if (!herd_tool_number(optarg, 0, 1000000, c == 'i' ?
-					      &o->instances : &o->findings))
-				return herd_tool_usage("report", "a number, "
-						       "not \"%s\"", optarg);
+			if (!herd_tool_number(optarg, 0, 1000000,
+					      c == 'i' ? &o->instances :
+							 &o->findings))
+				return herd_tool_usage("report",
+						       "a number, "
+						       "not \"%s\"",
+						       optarg);
 			break;
 		case 'h':
 			fputs(usage, stdout);
@@ -202,9 +215,11 @@ static int report(struct herd_txn *t, const struct herd_knowledge *k,
 
 	if (!err) {
 		struct herd_report_page page = {
-			.txn = t, .herd = h,
+			.txn = t,
+			.herd = h,
 			.instances = (size_t)o->instances,
-			.findings = (size_t)o->findings };
+			.findings = (size_t)o->findings
+		};
 
 		herd_herd_set_knowledge(h, k);
 		err = herd_report_html(&page, &out, &diag);
@@ -228,9 +243,10 @@ int herd_cmd_report(int argc, char **argv)
 		return status < 0 ? herd_tool_finish(HERD_EXIT_OK) : status;
 	if (herd_tool_open_store(o.store, 0, &store))
 		return HERD_EXIT_FAILED;
-	const struct herd_knowledge_files files = {
-		.store_dir = herd_store_dir(store), .policy = o.policy,
-		.rules = o.rules };
+	const struct herd_knowledge_files files = { .store_dir = herd_store_dir(
+							    store),
+						    .policy = o.policy,
+						    .rules = o.rules };
 
 	status = HERD_EXIT_FAILED;
 	if (!herd_tool_open_knowledge(&files, &k)) {

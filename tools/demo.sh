@@ -70,6 +70,7 @@ show "herdfs list --asg web"
 show "find mnt/asg/web/i-4/deviant/disk ! -type d -printf '%M %-8u %8s  %P\\n'"
 show "diff -r --no-dereference mnt/asg/web/i-4/herd/disk mnt/asg/web/i-4/deviant/disk" || true
 show "getfattr -d -m herdfs mnt/asg/web/i-4/deviant/disk/usr/sbin/sshd"
+show "herdfs report --html web.html"
 show "cd mnt/asg/web/i-4 && sha256sum -c --quiet MANIFEST.sha256 && echo all of MANIFEST.sha256 is right"
 
 if ! mountpoint -q "$mnt"; then
@@ -82,6 +83,8 @@ cat <<END
     $mnt/asg/web/i-4/deviant/disk/       what deviates, at its own path
     $mnt/asg/web/i-4/herd/disk/          the herd's version of the same
     $mnt/asg/web/i-4/all/disk/           the whole instance
+and for a browser:
+    $demo/web.html
 
 To ask more (once in your shell: export HERDFS_STORE=$HERDFS_STORE):
     ${herdfs#"$PWD"/} why --asg web --instance i-4 /usr/sbin/sshd

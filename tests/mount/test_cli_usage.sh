@@ -24,7 +24,7 @@ options_of_man() {
 	grep -A1 '^\.TP' | grep -oE -- '--[a-z-]+' | sort -u
 }
 
-for command in attach status list why mount policy known detach; do
+for command in attach status list why report mount policy known detach; do
 	man=docs/man/herdfs-$command.1
 	"$HERDFS" $command --help >/dev/null 2>&1 || { complain "$command --help"; continue; }
 	[ -e $man ] || { complain "no $man"; continue; }

@@ -74,6 +74,7 @@ fi
 look() {	# WIDTH HEIGHT OUT OPTION…
 	local width=$1 height=$2 out=$3
 	shift 3
+	HOME=$dir XDG_CONFIG_HOME=$dir/browser XDG_CACHE_HOME=$dir/browser \
 	timeout 120 $browser --headless --no-sandbox --disable-gpu --disable-quic \
 		--no-first-run --disable-background-networking \
 		--disable-component-update --disable-sync --hide-scrollbars \

@@ -23,8 +23,8 @@ static void says(const char *a, const char *b, unsigned context,
 	CLEANUP_BUF struct herd_buf out = HERD_BUF_INIT;
 	struct herd_diff d;
 
-	assert_int_equal(herd_diff_make(a, strlen(a), b, strlen(b), context,
-					&d), 0);
+	assert_int_equal(
+		herd_diff_make(a, strlen(a), b, strlen(b), context, &d), 0);
 	for (size_t i = 0; i < d.n; i++)
 		if (d.v[i].sign == '@')
 			herd_buf_printf(&out, "@%zu\n", d.v[i].len);
@@ -71,7 +71,7 @@ static void fill(struct herd_buf *b, uint64_t *s, size_t lines, unsigned kinds)
 static void rebuilt(const struct herd_diff *d, char sign, const char *text,
 		    size_t len)
 {
-	if (d->n == 1 && d->v[0].sign == '@')	/* they are equal */
+	if (d->n == 1 && d->v[0].sign == '@') /* they are equal */
 		return;
 	for (size_t i = 0; i < d->n; i++) {
 		const struct herd_diff_line *l = &d->v[i];
@@ -107,7 +107,8 @@ static void test_random(void **state)
 		fill(&b, &s, next(&s) % 60, kinds);
 		assert_int_equal(herd_diff_make((char *)a.data, a.len,
 						(char *)b.data, b.len, 100000,
-						&d), 0);
+						&d),
+				 0);
 		coarse += d.coarse;
 		rebuilt(&d, '-', (char *)a.data, a.len);
 		rebuilt(&d, '+', (char *)b.data, b.len);

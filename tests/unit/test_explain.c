@@ -10,37 +10,57 @@
 
 #include "acquire/base/cleanup.h"
 
-#define FILE_(name, text) { .path = name, .mode = S_IFREG | 0644, \
-			    .content = text }
-#define DIR_(name) { .path = name, .mode = S_IFDIR | 0755 }
+#define FILE_(name, text)                                             \
+	{                                                             \
+		.path = name, .mode = S_IFREG | 0644, .content = text \
+	}
+#define DIR_(name)                                   \
+	{                                            \
+		.path = name, .mode = S_IFDIR | 0755 \
+	}
 
 static const struct fx_file usual[] = {
-	DIR_(""), DIR_("etc"), DIR_("var"), DIR_("var/log"), DIR_("usr"),
+	DIR_(""),
+	DIR_("etc"),
+	DIR_("var"),
+	DIR_("var/log"),
+	DIR_("usr"),
 	DIR_("usr/bin"),
 	FILE_("etc/passwd", "root:x:0:0::/root:/bin/sh\n"),
-	FILE_("etc/motd", "new"), FILE_("var/log/app.log", "a"),
+	FILE_("etc/motd", "new"),
+	FILE_("var/log/app.log", "a"),
 	{ .path = "usr/bin/su", .mode = S_IFREG | 0755, .content = "su" },
 	FILE_("etc/gone.conf", "a = b\n"),
 };
 
 static const struct fx_file odd[] = {
-	DIR_(""), DIR_("etc"), DIR_("var"), DIR_("var/log"), DIR_("usr"),
-	DIR_("usr/bin"), DIR_("opt"), DIR_("opt/kit"),
+	DIR_(""),
+	DIR_("etc"),
+	DIR_("var"),
+	DIR_("var/log"),
+	DIR_("usr"),
+	DIR_("usr/bin"),
+	DIR_("opt"),
+	DIR_("opt/kit"),
 	FILE_("etc/passwd", "root:x:0:0::/root:/bin/sh\n"
 			    "toor:x:0:0::/:/bin/sh\n"),
-	FILE_("etc/motd", "new"), FILE_("var/log/app.log", "bb"),
-	{ .path = "usr/bin/su", .mode = S_IFREG | S_ISUID | 0755,
+	FILE_("etc/motd", "new"),
+	FILE_("var/log/app.log", "bb"),
+	{ .path = "usr/bin/su",
+	  .mode = S_IFREG | S_ISUID | 0755,
 	  .content = "su" },
-	{ .path = "root/.bash_history", .mode = S_IFLNK | 0777,
+	{ .path = "root/.bash_history",
+	  .mode = S_IFLNK | 0777,
 	  .content = "/dev/null" },
 	FILE_("opt/kit/README", "1"),
-	{ .path = "opt/kit/sh", .mode = S_IFREG | S_ISUID | 0755,
+	{ .path = "opt/kit/sh",
+	  .mode = S_IFREG | S_ISUID | 0755,
 	  .content = "2" },
 };
 
 struct world {
 	struct fx fx;
-	uint32_t ids[7];	/* the baseline, five, the odd one */
+	uint32_t ids[7]; /* the baseline, five, the odd one */
 	struct herd_txn *t;
 	struct herd_herd *herd;
 	struct herd_knowledge *k;
@@ -63,13 +83,15 @@ static void keep(struct herd_txn *t, const struct herd_group *g,
 
 	herd_sha256(file->content, strlen(file->content), digest);
 	assert_int_equal(herd_kept_put(t, g->id, digest, file->content,
-				       strlen(file->content)), 0);
+				       strlen(file->content)),
+			 0);
 }
 
 static void look(struct herd_txn *t, uint32_t instance, const char *path,
 		 enum herd_sort sort, const char *note)
 {
-	struct herd_look l = { .sort = (uint8_t)(sort + 1), .note = note,
+	struct herd_look l = { .sort = (uint8_t)(sort + 1),
+			       .note = note,
 			       .n_note = note ? strlen(note) : 0 };
 
 	assert_int_equal(herd_look_put(t, instance, fx_path(t, path), &l), 0);
@@ -106,8 +128,8 @@ static int set_up(void **state)
 		if (!i)
 			files[7].content = "old";
 		snprintf(name, sizeof(name), "i-%zu", i);
-		w->ids[i] = fx_attach(&w->fx, "web", name, i ?
-				      HERD_ROLE_MEMBER : HERD_ROLE_BASELINE,
+		w->ids[i] = fx_attach(&w->fx, "web", name,
+				      i ? HERD_ROLE_MEMBER : HERD_ROLE_BASELINE,
 				      files, ARRAY_SIZE(files));
 	}
 	w->ids[6] = fx_attach(&w->fx, "web", "i-odd", HERD_ROLE_MEMBER, odd,
@@ -143,11 +165,11 @@ static struct herd_meaning explain(struct world *w, const char *path,
 	uint32_t id;
 
 	assert_int_equal(herd_path_resolve(w->t, path, strlen(path), &id), 0);
-	assert_int_equal(herd_judge_path(w->t, w->herd, w->ids[6], id, &f,
-					 NULL), 0);
+	assert_int_equal(
+		herd_judge_path(w->t, w->herd, w->ids[6], id, &f, NULL), 0);
 	f.verdict.reasons |= reasons;
-	assert_int_equal(herd_explain(w->t, w->herd, w->ids[6], &f, w->k->rules,
-				      &m), 0);
+	assert_int_equal(
+		herd_explain(w->t, w->herd, w->ids[6], &f, w->k->rules, &m), 0);
 	return m;
 }
 
@@ -172,7 +194,8 @@ static void test_sides(void **state)
 	      "set-uid root gained, content unchanged");
 	/* a link's target; a text that nobody kept; nothing there at all */
 	means(w, "root/.bash_history", "logs", "history leads to /dev/null");
-	means(w, "etc/gone.conf", "config", "gone; the herd has a file of 6 bytes");
+	means(w, "etc/gone.conf", "config",
+	      "gone; the herd has a file of 6 bytes");
 	means(w, "opt/kit/sh", "privilege",
 	      "new ELF program, 1 byte; set-uid root");
 	/* drift: against the baseline, whose text was not kept */
@@ -183,8 +206,8 @@ static void test_sides(void **state)
 static void test_notes(void **state)
 {
 	struct world *w = *state;
-	struct herd_meaning m = explain(w, "var/log/app.log",
-					HERD_REASON_REWRITTEN);
+	struct herd_meaning m =
+		explain(w, "var/log/app.log", HERD_REASON_REWRITTEN);
 
 	assert_string_equal(m.category, "logs");
 	assert_string_equal(m.why, "edited or emptied: 12 packages of another "
@@ -220,14 +243,16 @@ static void test_order(void **state)
 	struct world *w = *state;
 	struct herd_instance instance = { 0 };
 	struct herd_finding *findings = NULL;
-	struct herd_report r = { .txn = w->t, .herd = w->herd,
+	struct herd_report r = { .txn = w->t,
+				 .herd = w->herd,
 				 .instance = &instance };
 	struct herd_report_lines lines = { 0 };
 	bool kit = false, readme = false;
 
 	assert_int_equal(herd_instance_get(w->t, w->ids[6], &instance), 0);
 	assert_int_equal(herd_judge_instance(w->t, w->herd, w->ids[6],
-					     &findings, &r.n_findings, NULL), 0);
+					     &findings, &r.n_findings, NULL),
+			 0);
 	r.findings = findings;
 	assert_int_equal(herd_report_lines_make(&r, true, &lines, NULL), 0);
 	for (size_t i = 0; i < lines.n; i++) {

@@ -12,31 +12,47 @@
 
 #define SCRIPT "<script>alert(1)</script>"
 #define BREAK "\"><img src=x onerror=alert(1)>'"
-#define FILE_(name, text) { .path = name, .mode = S_IFREG | 0644, \
-			    .content = text }
-#define DIR_(name) { .path = name, .mode = S_IFDIR | 0755 }
+#define FILE_(name, text)                                             \
+	{                                                             \
+		.path = name, .mode = S_IFREG | 0644, .content = text \
+	}
+#define DIR_(name)                                   \
+	{                                            \
+		.path = name, .mode = S_IFDIR | 0755 \
+	}
 #define SCRIPT_GROUP "<script>alert(1)<\\script>"
 #define MEMBERS 8
 
 static const struct fx_file usual[] = {
-	DIR_(""), DIR_("etc"), DIR_("srv"),
+	DIR_(""),
+	DIR_("etc"),
+	DIR_("srv"),
 	FILE_("etc/x.conf", "a = 1\nb = 2\nc = 3\nd = 4\ne = 5\nf = 6\n"),
 	FILE_("etc/shadow", "root:$6$secrethash:1::::::\n"),
 	FILE_("etc/drift", "new"),
 };
 
 static const struct fx_file odd[] = {
-	DIR_(""), DIR_("etc"), DIR_("srv"),
+	DIR_(""),
+	DIR_("etc"),
+	DIR_("srv"),
 	FILE_("etc/x.conf", "a = 1\nb = 2\nc = 3\nd = </pre>" SCRIPT "\n"
 			    "e = 5\nf = 6\n"),
 	FILE_("etc/shadow", "root:$6$otherhash:1::::::\n"),
 	FILE_("etc/drift", "new"),
-	FILE_("srv/" "<script>alert(1)<\xe2\x88\x95script>", SCRIPT),
-	FILE_("srv/" BREAK, "x"), FILE_("srv/\xff\xfe&amp;", "\xff\x00x"),
+	FILE_("srv/"
+	      "<script>alert(1)<\xe2\x88\x95script>",
+	      SCRIPT),
+	FILE_("srv/" BREAK, "x"),
+	FILE_("srv/\xff\xfe&amp;", "\xff\x00x"),
 	FILE_("srv/\xe2\x80\xae<b>", "\xe2\x80\xae"),
-	FILE_("srv/-->]]>", "-->"), FILE_("srv/\n\r\t\x1b[31m", "\x1b[31m"),
-	{ .path = "srv/broken", .mode = S_IFREG | 0644, .content = "9",
-	  .kind = HERD_DIGEST_UNREADABLE, .problem = SCRIPT },
+	FILE_("srv/-->]]>", "-->"),
+	FILE_("srv/\n\r\t\x1b[31m", "\x1b[31m"),
+	{ .path = "srv/broken",
+	  .mode = S_IFREG | 0644,
+	  .content = "9",
+	  .kind = HERD_DIGEST_UNREADABLE,
+	  .problem = SCRIPT },
 };
 
 struct world {
@@ -64,7 +80,8 @@ static int keep_texts(struct herd_txn *t, void *arg, struct herd_diag *diag)
 				continue;
 			herd_sha256(text, strlen(text), digest);
 			assert_int_equal(herd_kept_put(t, g.id, digest, text,
-						       strlen(text)), 0);
+						       strlen(text)),
+					 0);
 		}
 	return 0;
 }
@@ -83,15 +100,16 @@ static int set_up(void **state)
 			files[5].content = "old";
 		snprintf(name, sizeof(name), "i-%zu<i>", i);
 		if (i < MEMBERS - 2)
-			fx_attach(&w->fx, SCRIPT_GROUP, name, i ?
-				  HERD_ROLE_MEMBER : HERD_ROLE_BASELINE,
+			fx_attach(&w->fx, SCRIPT_GROUP, name,
+				  i ? HERD_ROLE_MEMBER : HERD_ROLE_BASELINE,
 				  files, ARRAY_SIZE(files));
-		else	/* two, with what they have in common */
+		else /* two, with what they have in common */
 			fx_attach(&w->fx, SCRIPT_GROUP, i % 2 ? BREAK : name,
 				  HERD_ROLE_MEMBER, odd,
 				  ARRAY_SIZE(odd) - 2 * (i % 2));
 	}
-	assert_int_equal(herd_store_update(w->fx.store, keep_texts, w, NULL), 0);
+	assert_int_equal(herd_store_update(w->fx.store, keep_texts, w, NULL),
+			 0);
 	w->t = fx_read(&w->fx);
 	struct herd_group g = fx_group(w->t, SCRIPT_GROUP);
 
@@ -117,7 +135,8 @@ static int tear_down(void **state)
 
 static const char *make(struct world *w, size_t instances, size_t findings)
 {
-	struct herd_report_page p = { .txn = w->t, .herd = w->herd,
+	struct herd_report_page p = { .txn = w->t,
+				      .herd = w->herd,
 				      .instances = instances,
 				      .findings = findings };
 	struct herd_diag diag = { .offset = HERD_NO_OFFSET };
@@ -147,11 +166,12 @@ static void lacks(const char *page, const char *text)
 static bool known_tag(const char *name, size_t len)
 {
 	static const char *const tags[] = {
-		"html", "head", "meta", "title", "style", "body", "header",
-		"h1", "h2", "h3", "p", "div", "span", "a", "b", "i", "br",
-		"table", "thead", "tbody", "tr", "th", "td", "details",
-		"summary", "pre", "ul", "li", "code", "input", "button",
-		"script", "!DOCTYPE",
+		"html",	   "head",   "meta",	 "title", "style", "body",
+		"header",  "h1",     "h2",	 "h3",	  "p",	   "div",
+		"span",	   "a",	     "b",	 "i",	  "br",	   "table",
+		"thead",   "tbody",  "tr",	 "th",	  "td",	   "details",
+		"summary", "pre",    "ul",	 "li",	  "code",  "input",
+		"button",  "script", "!DOCTYPE",
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(tags); i++)
@@ -163,9 +183,10 @@ static bool known_tag(const char *name, size_t len)
 static bool known_attribute(const char *name, size_t len)
 {
 	static const char *const names[] = {
-		"lang", "charset", "http-equiv", "content", "name", "class",
-		"id", "href", "title", "scope", "open", "data-name", "type",
-		"placeholder", "aria-label", "html",
+		"lang",	 "charset",	"http-equiv", "content",
+		"name",	 "class",	"id",	      "href",
+		"title", "scope",	"open",	      "data-name",
+		"type",	 "placeholder", "aria-label", "html",
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
@@ -191,7 +212,7 @@ static const char *check_attributes(const char *p)
 		if (*p != '=')
 			continue;
 		assert_int_equal(p[1], '"');
-		if (link)	/* nowhere but within the page */
+		if (link) /* nowhere but within the page */
 			assert_int_equal(p[2], '#');
 		n = strcspn(p + 2, "\"<>");
 		if (p[2 + n] != '"')
@@ -203,7 +224,8 @@ static const char *check_attributes(const char *p)
 /* Every '<' begins a tag of ours, in pairs; style and script are skipped. */
 static void check_tags(const char *p)
 {
-	static const char *const empty[] = { "meta", "br", "input", "!DOCTYPE" };
+	static const char *const empty[] = { "meta", "br", "input",
+					     "!DOCTYPE" };
 	const char *open[64];
 	size_t lens[64], depth = 0;
 
