@@ -17,10 +17,18 @@ lab=$(realpath "${LAB_DIR:-build/lab}")
 results=${LAB_RESULTS:-$lab/results}
 herds=("$@")
 [ $# -gt 0 ] || herds=(small main rolling mostly)
-mkdir -p "$results"
-rm -f "$results"/*.json
+mkdir -p "$results/ablation"
+rm -f "$results"/*.json "$results"/ablation/*.json
 work=$(mktemp -d "${TMPDIR:-/tmp}/herd-lab.XXXXXX")
 trap 'rm -rf "$work"' EXIT
+
+ideas="forms places second-look logs missing packages rotated expected bands"
+
+save() {	# FILE SETTING HERD BASELINE MEMBERS: what $work/list holds
+	jq -c --arg s "$2" --arg h "$3" --arg b "$4" --argjson m "$5" \
+		'{setting: $s, herd: $h, baseline: ($b == "yes"), members: $m, list: .}' \
+		<"$work/list" >"$1"
+}
 
 measure() {	# SETTING HERD BASELINE IMAGE…
 	local setting=$1 herd=$2 base=$3 members='[]'
@@ -32,9 +40,23 @@ measure() {	# SETTING HERD BASELINE IMAGE…
 	members=$(printf '%s\n' "${@##*/}" | sed 's/\.qcow2$//' | jq -R . | jq -sc .)
 	"$HERDFS" list --asg "$herd" --all --json >"$work/list"
 	"$HERDFS" status --json >"$results/$setting.status" 2>/dev/null || :
-	jq -c --arg s "$setting" --arg h "$herd" --arg b "$base" --argjson m "$members" \
-		'{setting: $s, herd: $h, baseline: ($b == "yes"), members: $m, list: .}' \
-		<"$work/list" >"$results/$setting.json"
+	save "$results/$setting.json" "$setting" "$herd" "$base" "$members"
+	case $setting in
+	main | rolling | mostly+baseline)
+		for idea in $ideas; do
+			"$HERDFS" list --asg "$herd" --all --json \
+				--without "$idea" >"$work/list"
+			save "$results/ablation/$setting.$idea.json" "$setting" \
+				"$herd" "$base" "$members"
+		done
+		rm -rf "$HERDFS_STORE"
+		[ "$base" = no ] || "$HERDFS" attach --quiet --asg "$herd" \
+			--no-identity --baseline "$lab/images/base.raw"
+		"$HERDFS" attach --quiet --asg "$herd" --no-identity "$@"
+		"$HERDFS" list --asg "$herd" --all --json >"$work/list"
+		save "$results/ablation/$setting.identity.json" "$setting" \
+			"$herd" "$base" "$members" ;;
+	esac
 	rm -rf "$HERDFS_STORE"
 }
 
@@ -60,6 +82,7 @@ for h in "${herds[@]}"; do
 done
 # shellcheck disable=SC2086
 if [ $# -eq 0 ]; then
+	tests/lab/ablation.py --markdown docs/QUALITY.md "$results" "$lab"
 	tests/lab/score.py ${SCORE:-} --markdown docs/QUALITY.md "$results" "$lab"
 else
 	tests/lab/score.py ${SCORE:-} "$results" "$lab"
