@@ -192,7 +192,7 @@ static int judge_within(const struct whom *w, uint32_t path,
 {
 	const struct herd_group *g = &w->h->group;
 	CLEANUP(herd_stacked_deinit) struct herd_judge_stacked s = { 0 };
-	struct herd_variant baseline;
+	struct herd_variant baseline = { .absent = true };
 	struct herd_finding f = { .path = path, .own_absent = own->absent };
 	int err = herd_stacked_get(w->t, w->h, path, &s);
 
