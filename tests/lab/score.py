@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Compares what herdfs says of the lab's herds with their answer keys.
 
-score.py [--markdown FILE] [--strict] RESULTS LAB
+score.py [--markdown FILE] [--gate missed|seen] RESULTS LAB
 
 RESULTS holds a file SETTING.json for each setting: {"setting", "herd",
 "members" (names of instances, or empty for all), "baseline", "list": what
@@ -10,12 +10,13 @@ RESULTS holds a file SETTING.json for each setting: {"setting", "herd",
 
 A plant is found when one of its paths, or one below a path that it added or
 took away as a whole, is of class deviant on its instance; seen when it is at
-least volatile, which is where an analyst looks second. A plant that is in
-neither is missed. A false deviant is one on an instance nothing was done to; a
+least volatile, or drift, or suppressed, which is where an analyst looks second.
+A plant that is in none of them is missed. A false deviant is one on an instance nothing was done to; a
 folder that came or went as a whole counts once.
 
---markdown puts the tables between the markers of FILE. The exit status is 1
-if a plant is missed, and with --strict if one is only volatile.
+--markdown puts the tables between the markers of FILE. With --gate missed the
+exit status is 1 if a plant is missed, with --gate seen also if one is not
+deviant.
 """
 import argparse
 import collections
@@ -60,8 +61,11 @@ def plant_class(plant, paths):
     for want in plant["paths"]:
         if gone:
             want = form(want)
-        for path, (cls, found) in paths.items():
-            if gone and "absent" in found.get("reasons", []):
+        for path, (cls, f) in paths.items():
+            # what was taken away is not told by what came in its place
+            if gone and not f.get("absent"):
+                continue
+            if gone:
                 path = form(path)
             if path == want or path.startswith(want + "/"):
                 if cls == "deviant":
@@ -138,18 +142,22 @@ def title(name):
 
 
 def table_settings(groups):
-    rows = ["| herd | plants | deviant | volatile only | missed "
-            "| deviants per healthy guest: min, median, max |",
-            "| --- | ---: | ---: | ---: | ---: | --- |"]
+    rows = ["| herd | plants | deviant | volatile | drift | missed "
+            "| last second | deviants per healthy guest: min, median, max |",
+            "| --- | ---: | ---: | ---: | ---: | ---: | ---: | --- |"]
     for name, group in groups.items():
-        classes = collections.Counter(
-            "deviant" if c == "deviant" else "missed" if c == "missed"
-            else "volatile" for s in group for _, _, c in s.plants)
+        plants = [(p.get("when") == "late", c)
+                  for s in group for _, p, c in s.plants]
+        late = [c for is_late, c in plants if is_late]
+        classes = collections.Counter(c for is_late, c in plants if not is_late)
         counts = sorted(len(v) for s in group for v in s.noise.values())
         n = sum(classes.values())
-        rows.append(f"| {title(name)} | {n} | {classes['deviant']} | "
-                    f"{classes['volatile']} | {classes['missed']} | "
-                    f"{counts[0]}, {statistics.median(counts):g}, {counts[-1]} |")
+        last = f"{late.count('deviant')} of {len(late)}" if late else ""
+        rows.append(
+            f"| {title(name)} | {n} | {classes['deviant']} | "
+            f"{classes['volatile'] + classes['suppressed']} | "
+            f"{classes['drift']} | {classes['missed']} | {last} | "
+            f"{counts[0]}, {statistics.median(counts):g}, {counts[-1]} |")
     return rows
 
 
@@ -185,12 +193,16 @@ def table_techniques(groups):
 def lists(groups):
     rows = ["### Plants that are not deviant", ""]
     for name, group in groups.items():
-        bad = [(i, p, c) for s in group for i, p, c in s.plants
-               if c != "deviant"]
+        bad = collections.OrderedDict()
+        for s in group:
+            for i, p, c in s.plants:
+                if c != "deviant":
+                    bad.setdefault((p["name"], p["paths"][0], c),
+                                   []).append(i["guest"])
         rows += [f"**{title(name)}**: " + (
             "none" if not bad else "; ".join(
-                f"{i['guest']} {p['name']} `{p['paths'][0]}` ({c})"
-                for i, p, c in bad)), ""]
+                f"{what} `{path}` ({c}: {', '.join(who)})"
+                for (what, path, c), who in bad.items())), ""]
     rows += ["### Deviants on healthy guests", ""]
     for name, group in groups.items():
         seen = {}
@@ -225,7 +237,7 @@ def markdown(path, groups):
 def main():
     a = argparse.ArgumentParser()
     a.add_argument("--markdown")
-    a.add_argument("--strict", action="store_true")
+    a.add_argument("--gate", choices=["missed", "seen"])
     a.add_argument("results")
     a.add_argument("lab")
     o = a.parse_args()
@@ -240,8 +252,8 @@ def main():
     bad = False
     for s in settings:
         for i, p, c in s.plants:
-            if c == "missed" or (o.strict and c != "deviant"):
-                bad = True
+            if c == "missed" or (o.gate == "seen" and c != "deviant"):
+                bad = o.gate is not None
                 print(f"{c}: {s.name}: {i['guest']} ({i['name']}) {p['name']} "
                       f"{p['technique']} {' '.join(p['paths'])}")
     if o.markdown:
