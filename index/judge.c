@@ -155,7 +155,8 @@ static int look_again(const struct whom *w, const struct herd_judge_stacked *s,
 	coarse.baseline_reasons = f->verdict.baseline_reasons;
 	f->verdict = coarse;
 	f->herd_absent = tallies[coarse.herd].variant.absent;
-	f->herd_holder = f->herd_absent ? 0 : tallies[coarse.herd].holder;
+	f->herd_witness = tallies[coarse.herd].holder;
+	f->herd_holder = f->herd_absent ? 0 : f->herd_witness;
 	return 0;
 }
 
@@ -209,6 +210,7 @@ static int judge_within(const struct whom *w, uint32_t path,
 		const struct herd_tally *herd = &s.s.tallies[f.verdict.herd];
 
 		f.herd_absent = herd->variant.absent;
+		f.herd_witness = herd->holder;
 		f.herd_holder = f.herd_absent ? 0 : herd->holder;
 		if (!f.herd_absent && !f.herd_holder &&
 		    f.verdict.class != HERD_CLASS_SAME)

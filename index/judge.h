@@ -60,6 +60,8 @@ struct herd_finding {
 	uint32_t herd_holder;	/* an instance that has the herd's variant (one
 				   whose image is likely there: the lowest
 				   id); 0 when herd_absent */
+	uint32_t herd_witness;	/* a member that is as the herd, also where that
+				   is to have nothing; 0: not known */
 	/* borrowed from the herd's knowledge; NULL: none */
 	const struct herd_policy_rule *suppressed_by;
 	const struct herd_known_set *known;	/* that has its content */

@@ -45,11 +45,11 @@ static bool sets_id(const struct herd_variant *v)
 
 /* Of what an upgrade changes by itself; rights it had better not. */
 static bool upgrade_may(const struct herd_finding *f,
-			const struct herd_variant *own)
+			const struct herd_variant *own, bool old)
 {
 	/* apt keeps its own folders to itself when it is run */
 	const unsigned folder = !own->absent && S_ISDIR(own->mode) &&
-					!(own->mode & 077) ?
+					(old || !(own->mode & 077)) ?
 				HERD_REASON_MODE | HERD_REASON_OWNER : 0;
 	const unsigned may = HERD_REASON_CONTENT | HERD_REASON_TARGET |
 			     HERD_REASON_ADDED | HERD_REASON_ABSENT |
@@ -81,18 +81,18 @@ static int lower_packaged(struct herd_txn *t, const struct herd_herd *h,
 			  struct herd_finding *f)
 {
 	struct herd_variant before;
-	bool packaged = false;
-	int err = 0;
+	bool packaged = false, old;
+	int err = herd_judge_variant(t, h, h->group.reference, f->path, &before);
 
-	if (!upgrade_may(f, own))
+	if (err)
+		return err;
+	old = herd_variant_equal(own, &before);
+	if (!upgrade_may(f, own, old))
 		return 0;
 	err = is_packaged(t, instance, f->path, &packaged);
-	if (!err && !packaged)
-		err = herd_judge_variant(t, h, h->group.reference, f->path,
-					 &before);
 	/* what is neither the new one nor the old is no package's */
-	if (!err && !packaged && herd_variant_equal(own, &before))
-		err = is_packaged(t, f->herd_holder, f->path, &packaged);
+	if (!err && !packaged && old)
+		err = is_packaged(t, f->herd_witness, f->path, &packaged);
 	if (!err && packaged)
 		lower(f, HERD_REASON_PACKAGE);
 	return err;
