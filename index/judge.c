@@ -332,8 +332,9 @@ int herd_judge_path(struct herd_txn *t, const struct herd_herd *h,
 		err = judge_missing_path(&w, &f);
 	if (err)
 		return failed(&w, err, diag);
+	/* where a band has nothing another may have something */
 	if (own.absent && f.herd_absent && f.verdict.variants <= 1 &&
-	    !f.verdict.baseline_reasons)
+	    w.h == w.all && !f.verdict.baseline_reasons)
 		return -ENOENT;
 	*ret = f;
 	return 0;
