@@ -135,14 +135,18 @@ orders() {	# DIR NAME
 	rm -r "$o"
 }
 
-# A healthy guest does not depend on what is done to others.
+# A guest does not depend on what is done to others: of techniques.sh, the
+# tools and its own techniques count.
 recipe() {	# NAME
-	local set
+	local set t
 	{
 		cat "$lab/boot/recipe" guest_duty.sh
 		echo "${GUEST[$1]}"
 		for set in $(grep -o '@[a-z]*' <<<"${GUEST[$1]}"); do
-			echo "${SET[${set#@}]}" | cat - techniques.sh
+			sed '/^# ---- scheduled/,$d' techniques.sh
+			for t in ${SET[${set#@}]}; do
+				sed -n "/^plant_${t//-/_}() {/,/^}/p" techniques.sh
+			done
 		done
 		[[ ${GUEST[$1]} != *UPGRADE=1* ]] || cat guest_packages.sh
 	} | cksum
@@ -154,7 +158,7 @@ boot() {	# of guest(): once, until it is down or its disk was taken
 	run_guest "$dir" "$disk.part" "$lab/boot/packages.img" "$mac" \
 		"$(date -u -d "@$start" +%Y-%m-%dT%H:%M:%S)" >"$dir/qemu" 2>&1 9>&- &
 	pid=$!
-	trap 'kill $pid 2>/dev/null' EXIT
+	trap 'kill $pid 2>/dev/null || :' EXIT
 	trap 'exit 1' INT TERM
 	while kill -0 $pid 2>/dev/null; do
 		sleep 0.5
@@ -241,7 +245,7 @@ elif [ ! -e "$lab/boot/packages.img" ]; then
 fi
 accel >/dev/null
 
-trap 'kill $(jobs -p) 2>/dev/null' EXIT
+trap 'kill $(jobs -p) 2>/dev/null || :' EXIT
 trap 'exit 1' INT TERM
 failed=0
 running=0
