@@ -23,7 +23,7 @@ limit() { timeout -k 1 20 "$@" || fail "$* ended with $?"; }
 
 # ---- the views ----
 
-same "the top" "$(printf 'README.txt\nherd.json\ni-1\ni-2\ni-3\ni-4')" "$(ls "$web")"
+same "the top" "$(printf 'README.txt\nclusters\nherd.json\ni-1\ni-2\ni-3\ni-4')" "$(ls "$web")"
 same "deviant" "$(printf '%s\n' . ./bin ./bin/tool ./etc ./etc/climbing \
 	./etc/passwd ./etc/passwd- ./home ./home/u ./home/u/.x ./home/u/.x/evil \
 	./home/u/.x/out)" "$(cd "$i3/deviant/disk" && find . | sort)"

@@ -172,7 +172,7 @@ static void test_read_file(void **state)
 		skip();
 	}
 	assert_int_equal(sh("mkdir -p t/etc/x && echo UUID=1 > t/etc/fstab && "
-			    "ln -s fstab t/etc/link && truncate -s 2M t/large && "
+			    "ln -s fstab t/etc/link && truncate -s 9M t/large && "
 			    "truncate -s 0 t/empty && truncate -s 8M small && "
 			    "mke2fs -q -F -t ext4 -d t small"), 0);
 	struct herd_source *s = image_open("small");
