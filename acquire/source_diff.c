@@ -209,6 +209,22 @@ static void run_workers(struct compare *job, struct worker *workers, unsigned n)
 			pthread_join(workers[i].thread, NULL);
 }
 
+/* Of the errors of several workers the one that lies first: which of them came
+   first in time, nobody could reproduce. */
+static int first_error(const struct worker *workers, unsigned n,
+		       struct herd_diag *diag)
+{
+	const struct worker *first = NULL;
+
+	for (unsigned i = 0; i < n; i++)
+		if (workers[i].err &&
+		    (!first || workers[i].diag.offset < first->diag.offset))
+			first = &workers[i];
+	if (first && diag && first->diag.message[0] && !diag->message[0])
+		*diag = first->diag;
+	return first ? first->err : 0;
+}
+
 static int compare_ranges(struct herd_source *a, struct herd_source *b,
 			  const struct herd_extents *ranges, unsigned threads,
 			  struct herd_extents *ret, uint64_t *compared,
@@ -224,14 +240,10 @@ static int compare_ranges(struct herd_source *a, struct herd_source *b,
 	if (!workers)
 		return -ENOMEM;
 	run_workers(&job, workers, n);
+	err = first_error(workers, n, diag);
 	for (unsigned i = 0; i < n; i++) {
 		struct worker *w = &workers[i];
 
-		if (w->err && !err) {
-			err = w->err;
-			if (diag && w->diag.message[0] && !diag->message[0])
-				*diag = w->diag;
-		}
 		for (size_t k = 0; !err && k < w->found.n; k++)
 			err = herd_extents_add(ret, w->found.v[k].start,
 					       w->found.v[k].len);

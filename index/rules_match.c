@@ -256,6 +256,9 @@ static struct herd_rule_list list_of(const struct herd_rules *r, uint64_t key)
 void herd_rule_scan(struct herd_rule_scan *s, const struct herd_rules *rules,
 		    const char *path, size_t len)
 {
+	if (!len)
+		path = "";	/* the root's path may be no pointer at all */
+
 	size_t one = names(path, len, 1), two = names(path, len, 2);
 	const char *slash = memrchr(path, '/', len);
 	const char *last = slash ? slash + 1 : path;
