@@ -35,7 +35,7 @@ B := build/$(VARIANT)
 
 # ---- what is built -------------------------------------------------------
 
-ACQUIRE := $(sort $(wildcard acquire/base/*.c acquire/*.c))
+ACQUIRE := $(sort $(wildcard acquire/base/*.c acquire/aws/*.c acquire/*.c))
 INDEX := $(sort $(wildcard index/*.c))
 FS := $(sort $(wildcard fs/*.c))
 TOOLS := $(sort $(wildcard tools/*.c))
@@ -49,7 +49,8 @@ FUZZ_BIN := $(patsubst %.c,$(B)/%,$(FUZZ))
 
 # ---- how -------------------------------------------------------------------
 
-PKGS := fuse3 libcrypto zlib jansson lmdb ext2fs com_err libnbd libseccomp
+PKGS := fuse3 libcrypto zlib jansson lmdb ext2fs com_err libnbd libseccomp \
+	libcurl expat
 PKG_CFLAGS = $(shell pkg-config --cflags $(PKGS))
 PKG_LIBS = $(shell pkg-config --libs $(PKGS)) -ltsk -pthread
 
@@ -202,7 +203,7 @@ uninstall:
 LINTED = $(filter-out acquire/base/diag.c,$(SOURCES))
 SOURCES = $(ACQUIRE) $(INDEX) $(FS) $(TOOLS)
 C_FILES = $(SOURCES) $(UNIT) $(wildcard tests/fuzz/*.c tests/*/*.c)
-H_FILES = $(wildcard acquire/base/*.h acquire/*.h index/*.h fs/*.h tools/*.h tests/*/*.h)
+H_FILES = $(wildcard acquire/base/*.h acquire/aws/*.h acquire/*.h index/*.h fs/*.h tools/*.h tests/*/*.h)
 CPPCHECK ?= cppcheck
 CLANG_TIDY ?= clang-tidy
 CLANG_FORMAT ?= clang-format

@@ -11,7 +11,7 @@ set -euo pipefail
 
 build=(gcc libc6-dev make pkg-config libfuse3-dev fuse3 libtsk-dev libssl-dev
 	libjansson-dev liblmdb-dev libext2fs-dev libnbd-dev libseccomp-dev zlib1g-dev
-	qemu-utils)
+	libcurl4-openssl-dev libexpat1-dev 	qemu-utils)
 demo=("${build[@]}" e2fsprogs dosfstools mtools gdisk fakeroot attr python3)
 lab=("${demo[@]}" debootstrap debian-archive-keyring qemu-system-x86 cpio git jq openssh-client)
 check=("${lab[@]}" libcmocka-dev binutils ntfs-3g exfatprogs exfat-fuse fdisk

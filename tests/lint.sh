@@ -28,10 +28,11 @@ layer() {
 }
 out=$(
 	layer acquire/base 'acquire/base' acquire/base/*.[ch]
-	layer acquire 'acquire/base|acquire' acquire/*.[ch]
+	layer acquire/aws 'acquire/base|acquire/aws' acquire/aws/*.[ch]
+	layer acquire 'acquire/base|acquire/aws|acquire' acquire/*.[ch]
 	layer index 'acquire/base|acquire|index' index/*.[ch]
 	layer fs 'acquire/base|acquire|index|fs' fs/*.[ch]
-	layer tools 'acquire/base|acquire|index|fs|tools' tools/*.[ch]
+	layer tools 'acquire/base|acquire/aws|acquire|index|fs|tools' tools/*.[ch]
 )
 [ -z "$out" ] || complain "$out"
 
@@ -39,7 +40,7 @@ out=$(
 place() {
 	header=$1
 	where=$2
-	grep -lE "^#[[:space:]]*include <$header" acquire/base/*.[ch] \
+	grep -lE "^#[[:space:]]*include <$header" acquire/base/*.[ch] acquire/aws/*.[ch] \
 		acquire/*.[ch] index/*.[ch] fs/*.[ch] tools/*.[ch] 2>/dev/null |
 	grep -vE "^($where)\$" |
 	while IFS= read -r f; do
@@ -52,10 +53,12 @@ out=$(
 	place 'ext2fs/' 'index/volume_ext[a-z_]*\.[ch]'
 	place 'et/|com_err' 'index/volume_ext[a-z_]*\.[ch]'
 	place 'libnbd\.h' 'acquire/source_nbd\.c'
-	place 'jansson\.h' 'index/json\.c'
+	place 'jansson\.h' 'index/json\.c|acquire/aws/credentials[a-z_]*\.c|acquire/aws/call[a-z_]*\.c|acquire/aws/ebs\.c'
+	place 'curl/' 'acquire/aws/http\.c'
+	place 'expat\.h' 'acquire/aws/xml\.c'
 	place 'seccomp\.h' 'acquire/confine\.c'
 	place 'fuse' 'fs/fuse_[a-z_]*\.[ch]'
-	place 'openssl/' 'acquire/base/sha256\.c'
+	place 'openssl/' 'acquire/base/sha256\.c|acquire/aws/sigv4\.c'
 )
 [ -z "$out" ] || complain "$out"
 
@@ -65,7 +68,7 @@ out=$(nm -g --defined-only "$lib" 2>/dev/null |
 [ -z "$out" ] || complain "symbols without herd_ in $lib: $out"
 
 # A header compiles alone; no FUSE, LMDB and so on needed for it.
-for f in acquire/base/*.h acquire/*.h index/*.h fs/*.h tools/*.h; do
+for f in acquire/base/*.h acquire/aws/*.h acquire/*.h index/*.h fs/*.h tools/*.h; do
 	[ -e "$f" ] || continue
 	# shellcheck disable=SC2086
 	${CC:-cc} -std=gnu17 -D_GNU_SOURCE -I. $PKG_CFLAGS -Wall -Wextra \

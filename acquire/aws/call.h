@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Signed calls of an AWS service: retried with backoff and jitter where that
+ * can help, their number adapted to throttling, expired credentials and a
+ * wrong clock mended on the way.
+ *
+ * Threads: one thread, that of the herd_http.
+ */
+#ifndef HERD_AWS_CALL_H
+#define HERD_AWS_CALL_H
+
+#include "acquire/aws/credentials.h"
+
+struct herd_aws;
+
+/* What it cost, for status and the bill. */
+struct herd_aws_counters {
+	uint64_t requests, retries, throttled, failed;
+	uint64_t bytes_sent, bytes_received;
+};
+
+struct herd_aws_config {
+	const struct herd_aws_settings *settings;	/* all borrowed */
+	struct herd_http *http;
+	struct herd_aws_credentials *credentials;
+	int64_t (*now_ms)(void);	/* monotonic, for waiting; NULL: the real */
+	int64_t (*now)(void);		/* Unix seconds; NULL: the real */
+	unsigned max_attempts;		/* [8] */
+	unsigned max_concurrency;	/* [64] calls of one service in flight */
+	unsigned max_rate;		/* [1000] calls a second of one service */
+};
+
+int herd_aws_create(const struct herd_aws_config *c, struct herd_aws **ret);
+void herd_aws_destroy(struct herd_aws *a);	/* pending: -ECANCELED */
+
+struct herd_aws_call {
+	const char *service;	/* "ebs", "ec2", "autoscaling", "ssm", "sts" */
+	const char *method;
+	const char *path;	/* encoded once: "/snapshots/snap-1/blocks" */
+	const struct herd_pair *query;	/* not encoded */
+	size_t n_query;
+	const struct herd_pair *headers;	/* further ones */
+	size_t n_headers;
+	const char *content_type;	/* NULL: none */
+	const void *body;	/* copied */
+	size_t body_len;
+	size_t answer_max;
+	bool once;		/* not idempotent: retried only where the server
+				   says that it did nothing (throttling) */
+	/* Judges a 200's content: -EAGAIN has it asked again (a checksum that
+	   does not match). May be NULL. */
+	int (*check)(void *arg, struct herd_http_answer *answer);
+	struct herd_http_limits limits;
+};
+
+struct herd_aws_result {
+	int err;		/* 0; -EACCES, -ENOENT, -EAGAIN (throttled to
+				   the end), -ETIMEDOUT, -EIO, -EINVAL (the
+				   service refused the request), … */
+	char type[64];		/* the service's: "RequestThrottledException",
+				   "UnauthorizedOperation"; "" when none */
+	char reason[64];	/* EBS: "INVALID_BLOCK_TOKEN"; "" when none */
+	char message[320];	/* for people; no secrets, no control characters */
+	unsigned attempts;
+	struct herd_http_answer *answer;	/* the last one; NULL if none */
+};
+
+typedef void herd_aws_done(void *arg, struct herd_aws_result *r);
+
+/* Queues. Copies all that call points to. */
+int herd_aws_add(struct herd_aws *a, const struct herd_aws_call *call,
+		 herd_aws_done *done, void *arg);
+/* As herd_http_run, for calls; waits no longer than a retry is due. */
+int herd_aws_run(struct herd_aws *a, struct pollfd *extra, unsigned n_extra,
+		 int timeout_ms);
+size_t herd_aws_pending(const struct herd_aws *a);
+/* One call, waited for; diag has service, type and message. ret: may be NULL;
+   free it with herd_http_answer_deinit. */
+int herd_aws_do(struct herd_aws *a, const struct herd_aws_call *call,
+		struct herd_http_answer *ret, struct herd_aws_result *ret_result,
+		struct herd_diag *diag);
+void herd_aws_counters(const struct herd_aws *a, const char *service,
+		       struct herd_aws_counters *ret);
+
+#endif
