@@ -247,7 +247,11 @@ static int judge(const struct whom *w, uint32_t path,
 
 		all.h = w->all;
 		err = judge_within(&all, path, own, &whole);
-		if (!err && whole.verdict.class == HERD_CLASS_DEVIANT)
+		if (!err)
+			err = herd_judge_lower_banded(w->t, w->all, w->instance,
+						      own, &whole);
+		if (!err && (whole.verdict.class == HERD_CLASS_DEVIANT ||
+			     (whole.verdict.reasons & HERD_REASON_BAND)))
 			f = whole;
 	}
 	if (!err)

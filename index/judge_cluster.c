@@ -346,6 +346,20 @@ const struct herd_herd *herd_judge_part(const struct herd_herd *h,
 	return h->parts[i < h->n_parts ? band_of(h->clustering, i) : 0];
 }
 
+bool herd_judge_band_vouched(const struct herd_herd *h, uint32_t instance)
+{
+	const struct herd_cluster *c;
+	uint32_t i;
+
+	if (!h->n_parts)
+		return false;
+	i = herd_clustering_of(h->clustering, instance);
+	if (i == HERD_CLUSTER_NONE)
+		return false;
+	c = herd_clustering_get(h->clustering, i);
+	return !c->small && !c->set_aside && c->vouched;
+}
+
 const struct herd_clustering *herd_herd_clustering(const struct herd_herd *h)
 {
 	return h->clustering;

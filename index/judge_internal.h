@@ -109,6 +109,8 @@ int herd_judge_cluster(struct herd_txn *t, struct herd_herd *h);
 /* Whom an instance is held against: its band, or the whole herd. */
 const struct herd_herd *herd_judge_part(const struct herd_herd *h,
 					uint32_t instance);
+/* Whether it is in a band of three or more that packages mostly vouch for. */
+bool herd_judge_band_vouched(const struct herd_herd *h, uint32_t instance);
 
 /* ---- judge_lower.c ---- */
 
@@ -116,6 +118,14 @@ const struct herd_herd *herd_judge_part(const struct herd_herd *h,
 int herd_judge_lower(struct herd_txn *t, const struct herd_herd *h,
 		     uint32_t instance, const struct herd_variant *own,
 		     struct herd_finding *f);
+
+/*
+ * The same for what all of a band have alike and the whole herd has not: f is
+ * the finding against all, own what the instance has there.
+ */
+int herd_judge_lower_banded(struct herd_txn *t, const struct herd_herd *all,
+			    uint32_t instance, const struct herd_variant *own,
+			    struct herd_finding *f);
 
 /* Whether a log began when the one before it was put aside. *ret is set only
    when it is true. */

@@ -10,6 +10,7 @@
 #include "index/judge_internal.h"
 
 #include "index/content.h"
+#include "index/dpkg.h"
 #include "index/identity.h"
 #include "index/place.h"
 
@@ -345,6 +346,70 @@ static bool is_harmless(const struct herd_variant *v)
 			(!herd_sort_is_code(sort) &&
 			 !herd_sort_is_secret(sort) && !(v->mode & 0111)));
 	return S_ISDIR(v->mode);
+}
+
+/* ---- what a band has ---- */
+
+static bool is_host_key(const char *path, size_t len)
+{
+	static const char start[] = "etc/ssh/ssh_host_";
+
+	return len > sizeof(start) - 1 &&
+	       !memcmp(path, start, sizeof(start) - 1) &&
+	       !memchr(path + sizeof(start) - 1, '/', len - sizeof(start) + 1);
+}
+
+/* Whether all who have it have the same but for tokens of their own. */
+static int is_made_by_each(struct herd_txn *t, const struct herd_herd *h,
+			   uint32_t path, bool *ret)
+{
+	CLEANUP(herd_stacked_deinit) struct herd_judge_stacked s = { 0 };
+	const struct herd_tally *only = NULL;
+	struct herd_look look;
+	size_t present = 0;
+	int err = herd_stacked_get(t, h, path, &s);
+
+	for (size_t i = 0; i < s.s.n && !err; i++) {
+		if (s.s.tallies[i].variant.absent || !s.s.tallies[i].count)
+			continue;
+		only = &s.s.tallies[i];
+		present++;
+	}
+	*ret = false;
+	if (err || present != 1)
+		return err;
+	err = herd_look_get(t, only->holder, path, &look);
+	*ret = !err && look.normal;
+	return err == -ENOENT ? 0 : err;
+}
+
+int herd_judge_lower_banded(struct herd_txn *t, const struct herd_herd *all,
+			    uint32_t instance, const struct herd_variant *own,
+			    struct herd_finding *f)
+{
+	const unsigned may = HERD_REASON_ADDED | HERD_REASON_ABSENT |
+			     HERD_REASON_CONTENT;
+	CLEANUP_BUF struct herd_buf path = HERD_BUF_INIT;
+	bool explained = false;
+	int err;
+
+	if (f->verdict.class != HERD_CLASS_DEVIANT ||
+	    (f->verdict.reasons & ~may) || sets_id(own) ||
+	    (all->without & HERD_WITHOUT_PACKAGES) ||
+	    !herd_judge_band_vouched(all, instance))
+		return 0;
+	err = herd_path_full(t, f->path, &path);
+	if (err)
+		return err;
+	if (path.len == strlen(HERD_DPKG_STATUS) &&
+	    !memcmp(path.data, HERD_DPKG_STATUS, path.len))
+		explained = true;
+	else if (!(f->verdict.reasons & HERD_REASON_CONTENT) &&
+		 is_host_key((char *)path.data, path.len))
+		err = is_made_by_each(t, all, f->path, &explained);
+	if (!err && explained)
+		lower(f, HERD_REASON_BAND);
+	return err;
 }
 
 int herd_judge_lower(struct herd_txn *t, const struct herd_herd *h,

@@ -32,6 +32,7 @@ struct herd_loose_name {
 	bool nothing;	/* an empty file: of whatever sort the others are */
 	uint64_t kind, plain;	/* plain: without the sort */
 	uint64_t form, key;
+	uint64_t as_hex;	/* its form if its digits were hex, or 0 */
 	uint64_t vote;	/* what is counted now: the key, or … */
 	size_t up;	/* the folder's place in the list, or NONE */
 	uint32_t parent;
@@ -350,14 +351,43 @@ static int form_of(struct forms *f, struct herd_loose_name *name)
 	return 0;
 }
 
+/* One of fifty numbers of eight hex digits has no letter in it. */
+static int form_as_hex(struct forms *f, struct herd_loose_name *name)
+{
+	struct herd_identity *identity = NULL;
+	CLEANUP_BUF struct herd_buf copy = HERD_BUF_INIT;
+	const char *text;
+	uint32_t parent;
+	size_t len;
+	int err = herd_path_get(f->t, name->path, &parent, &text, &len);
+
+	if (err)
+		return err;
+	herd_buf_put(&copy, text, len);
+	if (copy.failed)
+		return -ENOMEM;
+	if (!herd_template_as_hex((char *)copy.data, len))
+		return 0;
+	err = identity_of(f, name->holder, &identity);
+	if (err)
+		return err;
+	f->text.len = 0;
+	herd_template_name(identity, (char *)copy.data, len, &f->text);
+	name->as_hex = digest(f->text.data, f->text.len);
+	return herd_buf_error(&f->text);
+}
+
 static int find_forms(struct herd_loose *l, struct herd_txn *t)
 {
 	CLEANUP(forms_deinit) struct forms f = {
 		.t = t, .as_they_are = l->no_forms };
 	int err = 0;
 
-	for (size_t i = 0; i < l->n && !err; i++)
+	for (size_t i = 0; i < l->n && !err; i++) {
 		err = form_of(&f, &l->v[i]);
+		if (!err && l->v[i].templated)
+			err = form_as_hex(&f, &l->v[i]);
+	}
 	return err;
 }
 
@@ -421,6 +451,26 @@ static void ask_empty(struct herd_loose *l)
 		name->by_form |= asked;
 		if (asked)
 			name->state = STATE_ASKED;
+	}
+}
+
+/* Open names of digits alone, where those of the hex form are loose. */
+static void ask_digits(struct herd_loose *l)
+{
+	for (size_t i = 0; i < l->n; i++) {
+		struct herd_loose_name *name = &l->v[i];
+
+		name->witness = name->up == NONE && name->by_form &&
+				name->state == STATE_LOOSE;
+		if (name->witness)
+			name->vote = name->key;
+		if (name->up != NONE || name->state != STATE_OPEN ||
+		    !name->as_hex)
+			continue;
+		name->vote = key_of(HOW_FORM, name->parent, name->kind,
+				    name->as_hex);
+		name->by_form = true;
+		name->state = STATE_ASKED;
 	}
 }
 
@@ -497,6 +547,11 @@ int herd_loose_settle(struct herd_loose *l, struct herd_txn *t,
 	if (!err) {
 		ask_top(l, HOW_FORM);
 		err = count(l, &c, true, STATE_OPEN, &any);
+	}
+	if (!err) {
+		ask_digits(l);
+		err = count(l, &c, false, STATE_OPEN, &any);
+		dismiss(l);
 	}
 	if (!err) {
 		ask_empty(l);

@@ -148,6 +148,9 @@ static struct word word_at(struct name n, size_t i)
 	return w;
 }
 
+/* Of fewer digits a word is no {hexN}. */
+#define HEX_MIN 8
+
 /* As many decimal digits are likelier a digest without letters than a count. */
 static bool is_digest_length(size_t len)
 {
@@ -156,7 +159,7 @@ static bool is_digest_length(size_t len)
 
 static bool is_hex(const struct word *w)
 {
-	if (w->hex != w->len || w->len < 8 || !w->digits ||
+	if (w->hex != w->len || w->len < HEX_MIN || !w->digits ||
 	    (w->lower && w->upper))
 		return false;
 	return w->digits < w->len || is_digest_length(w->len);
@@ -318,4 +321,22 @@ unsigned herd_template_name(const struct herd_identity *own, const char *name,
 		done = m.at + m.len;
 	}
 	return found | put_part(n, done, len, out);
+}
+
+bool herd_template_as_hex(char *name, size_t len)
+{
+	bool any = false;
+
+	for (size_t i = 0; i < len;) {
+		size_t n = 0, digits = 0;
+
+		while (i + n < len && herd_is_alnum(name[i + n]))
+			digits += herd_is_digit(name[i + n++]);
+		if (n >= HEX_MIN && digits == n) {
+			name[i] = 'a';
+			any = true;
+		}
+		i += n + 1;
+	}
+	return any;
 }

@@ -31,4 +31,11 @@ enum {
 unsigned herd_template_name(const struct herd_identity *own, const char *name,
 			    size_t len, struct herd_buf *out);
 
+/*
+ * Rewrites words of 8 or more decimal digits so that they are taken for hex
+ * digits: of random numbers of eight hex digits one in fifty has no letter.
+ * false: there are none. For siblings whose names have the form {hexN}.
+ */
+bool herd_template_as_hex(char *name, size_t len);
+
 #endif

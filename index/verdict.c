@@ -619,6 +619,7 @@ const char *herd_reason_name(unsigned bit)
 		"added", "absent", "type", "content", "target", "mode",
 		"setid", "owner", "xattr", "device", "unreadable", "sort",
 		"identity", "rewritten", "package", "rotated", "expected",
+		"band",
 	};
 
 	for (unsigned i = 0; i < ARRAY_SIZE(names); i++)

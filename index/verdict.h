@@ -72,6 +72,8 @@ enum herd_reason {
 	HERD_REASON_ROTATED = 32768,	/* a log that was rotated */
 	HERD_REASON_EXPECTED = 65536,	/* the system writes it by itself, each
 					   at its own pace (index/place.h) */
+	HERD_REASON_BAND = 131072,	/* all of its band have it, and packages
+					   vouch for the band */
 };
 
 unsigned herd_variant_differences(const struct herd_variant *own,

@@ -127,7 +127,8 @@ static inline void fx_put_other(struct herd_txn *t, const struct herd_group *g,
 	assert_true(err == 0 || err == -ENOENT);
 	herd_variant_of(&theirs, &reference);
 	assert_int_equal(herd_entry_decode(encoded, len, &mine), 0);
-	herd_variant_of(&mine, &own);
+	assert_int_equal(herd_variant_against(t, id, g->reference, path, &mine,
+					      &theirs, &own), 0);
 	assert_int_equal(herd_entry_put(t, id, path, encoded, len), 0);
 	if (role == HERD_ROLE_MEMBER && !herd_variant_equal(&own, &reference))
 		assert_int_equal(herd_tally_add(t, g->id, path, &own, id, 1), 0);

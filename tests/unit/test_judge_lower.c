@@ -101,7 +101,9 @@ static const char make_names[] =
 	"cp /bin/true t/var/cache/lib/mod-$i$i$i${i}abcd\n"
 	"echo own $i >t/etc/d/web-$i.conf\n"
 	"case $i in\n"
-	"4) : >t/var/cache/app/obj-0123abcd;; \n"
+	"4) : >t/var/cache/app/obj-0123abcd\n"
+	" echo digits >t/var/cache/app/obj-19720829\n"
+	" cp /bin/true t/var/cache/app/obj-20720829;; \n"
 	"5) rm t/var/log/journal/$m/system.journal\n"
 	" echo '#!/bin/sh' >t/var/cache/app/obj-0123abce\n"
 	" cp /bin/true t/var/cache/app/obj-0123abcf\n"
@@ -177,6 +179,9 @@ static void test_names(void **state)
 		assert_int_equal(absents(&w, id[i], ""), i == 5 || i == 6);
 	}
 	class_of(&w, id[4], "var/cache/app/obj-0123abcd", V);
+	/* hex digits that happen to be decimal ones */
+	class_of(&w, id[4], "var/cache/app/obj-19720829", V);
+	class_of(&w, id[4], "var/cache/app/obj-20720829", D);
 	class_of(&w, id[5], "var/cache/app/obj-0123abce", D);
 	class_of(&w, id[5], "var/cache/app/obj-0123abcf", D);
 	class_of(&w, id[5], "var/cache/app/obj-0123abc1", D);

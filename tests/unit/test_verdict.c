@@ -659,7 +659,7 @@ static void test_reasons(void **state)
 	herd_reason_text(~0u, text, sizeof(text));
 	assert_string_equal(text, "added, absent, type, content, target, mode, "
 			    "setid, owner, xattr, device, unreadable, sort, "
-			    "identity, rewritten, package, rotated, expected");
+			    "identity, rewritten, package, rotated, expected, band");
 	assert_string_equal(herd_reason_text(~0u, text, 8), "added, ");
 }
 
