@@ -13,6 +13,7 @@
 #include "acquire/base/buf.h"
 #include "acquire/chain.h"
 #include "acquire/confine.h"
+#include "acquire/fetcher.h"
 #include "acquire/source_impl.h"
 
 #include <fcntl.h>
@@ -326,8 +327,24 @@ static int launch_child(struct launch *l, struct herd_helper *h)
 	return err;
 }
 
-int herd_helper_start(const struct herd_image *img, struct herd_helper *ret,
-		      struct herd_diag *diag)
+static int connect_fetcher(const struct herd_image *img,
+			   struct herd_fetcher *fetcher,
+			   struct herd_helper *ret, struct herd_diag *diag)
+{
+	const char *snapshot = herd_ebs_snapshot(img->files[0].path);
+
+	if (!snapshot)
+		return herd_diag_set(diag, -EINVAL, img->files[0].path,
+				     HERD_NO_OFFSET, "is no snapshot's name");
+	if (!fetcher)
+		return herd_diag_set(diag, -EOPNOTSUPP, snapshot,
+				     HERD_NO_OFFSET,
+				     "EBS snapshots are not read here");
+	return herd_fetcher_connect(fetcher, snapshot, ret, diag);
+}
+
+int herd_helper_start(const struct herd_image *img, struct herd_fetcher *fetcher,
+		      struct herd_helper *ret, struct herd_diag *diag)
 {
 	CLEANUP(launch_deinit) struct launch l = {
 		.img = img, .listener = -1, .errors = { -1, -1 },
@@ -338,6 +355,8 @@ int herd_helper_start(const struct herd_image *img, struct herd_helper *ret,
 
 	if (!img->n_files || !herd_image_needs_helper(img))
 		return -EINVAL;
+	if (herd_image_is_remote(img))
+		return connect_fetcher(img, fetcher, ret, diag);
 	for (size_t i = 0; i < ARRAY_SIZE(programs) && !l.program; i++)
 		if (!access(programs[i], X_OK))
 			l.program = programs[i];

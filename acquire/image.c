@@ -180,7 +180,7 @@ static int verify_file(const struct herd_image_file *was, bool content,
 int herd_image_verify(const struct herd_image *img, bool content,
 		      struct herd_diag *diag)
 {
-	for (size_t i = 0; i < img->n_files; i++) {
+	for (size_t i = 0; i < img->n_files && !herd_image_is_remote(img); i++) {
 		int err = verify_file(&img->files[i], content, diag);
 
 		if (err)
@@ -196,6 +196,11 @@ static bool is_one_of(const char *format, const char *const *list)
 	while (*list && strcmp(*list, format))
 		list++;
 	return *list != NULL;
+}
+
+bool herd_image_is_remote(const struct herd_image *img)
+{
+	return !strcmp(img->format, "ebs");
 }
 
 static bool is_raw(const struct herd_image *img)
@@ -223,6 +228,8 @@ int herd_image_open(const struct herd_image *img, struct herd_helper *helper,
 		return -EINVAL;
 	if (is_raw(img))
 		err = herd_source_open_raw(img, &s, diag);
+	else if (herd_image_is_remote(img))
+		err = herd_source_open_ebs(img, helper, &s, diag);
 	else if (!strcmp(img->format, "qcow2"))
 		err = herd_source_open_qcow2(img, &s, diag);
 	else if (!herd_image_needs_helper(img))

@@ -13,6 +13,7 @@
 #include "acquire/base/buf.h"
 #include "acquire/chain.h"
 #include "acquire/detect.h"
+#include "acquire/fetcher.h"
 #include "acquire/source_impl.h"
 #include "acquire/vmdk.h"
 
@@ -329,6 +330,25 @@ static int probing_add_files(struct probing *p, const char *format)
 	return herd_chain_build(&p->img, p->real, p->allowed_dir, p->diag);
 }
 
+/* Its size is known when it is opened: to ask takes the network. */
+static int probe_snapshot(const char *path, struct herd_image *ret)
+{
+	CLEANUP_IMAGE struct herd_image img = {
+		.format = strdup("ebs"),
+		.files = calloc(1, sizeof(*img.files)), .n_files = 1,
+	};
+
+	if (img.files)
+		img.files[0].path = strdup(path);
+	if (!img.format || !img.files || !img.files[0].path) {
+		img.n_files = img.files != NULL;
+		return -ENOMEM;
+	}
+	*ret = img;
+	img = (struct herd_image){ 0 };
+	return 0;
+}
+
 int herd_image_probe(const char *path, const char *format,
 		     const char *backing_dir, struct herd_image *ret,
 		     struct herd_diag *diag)
@@ -337,6 +357,10 @@ int herd_image_probe(const char *path, const char *format,
 		.format = format, .allowed_dir = backing_dir, .diag = diag,
 	};
 	const char *decided = NULL;
+
+	if (herd_ebs_snapshot(path))
+		return probe_snapshot(path, ret);
+
 	int err = probing_begin(&p, path) ?: decide(&p, &decided) ?:
 		  probing_add_files(&p, decided);
 

@@ -45,6 +45,17 @@ const void *herd_source_map(struct herd_source *s, uint64_t off, size_t len)
 	return s->ops->map(s, off, len);
 }
 
+void herd_source_want(struct herd_source *s, const struct herd_extents *e)
+{
+	if (s->ops->want && e->n)
+		s->ops->want(s, e);
+}
+
+bool herd_source_at_hand(struct herd_source *s, const struct herd_extents *e)
+{
+	return !s->ops->at_hand || s->ops->at_hand(s, e);
+}
+
 void herd_source_destroy(struct herd_source *s)
 {
 	int saved = errno;
@@ -151,6 +162,38 @@ static int window_data_extents(struct herd_source *s, struct herd_extents *ret,
 	       herd_extents_window(&all, w->off, s->size, ret);
 }
 
+/* Ranges of the window as ranges of its parent. */
+static int to_parent(const struct window_source *w, const struct herd_extents *e,
+		     struct herd_extents *ret)
+{
+	int err = 0;
+
+	for (size_t i = 0; i < e->n && !err; i++)
+		if (e->v[i].start < w->base.size)
+			err = herd_extents_add(ret, w->off + e->v[i].start,
+					       e->v[i].len);
+	return err;
+}
+
+static void window_want(struct herd_source *s, const struct herd_extents *e)
+{
+	struct window_source *w = (struct window_source *)s;
+	CLEANUP_EXTENTS struct herd_extents moved = { 0 };
+
+	if (w->parent->ops->want && !to_parent(w, e, &moved))
+		herd_source_want(w->parent, &moved);
+}
+
+static bool window_at_hand(struct herd_source *s, const struct herd_extents *e)
+{
+	struct window_source *w = (struct window_source *)s;
+	CLEANUP_EXTENTS struct herd_extents moved = { 0 };
+
+	return !w->parent->ops->at_hand ||
+	       (!to_parent(w, e, &moved) &&
+		herd_source_at_hand(w->parent, &moved));
+}
+
 static int window_changed_extents(struct herd_source *s,
 				  struct herd_source *other,
 				  struct herd_extents *ret,
@@ -168,6 +211,8 @@ static const struct herd_source_ops window_ops = {
 	.map = window_map,
 	.data_extents = window_data_extents,
 	.changed_extents = window_changed_extents,
+	.want = window_want,
+	.at_hand = window_at_hand,
 	.destroy = window_destroy,
 };
 

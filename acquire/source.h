@@ -45,7 +45,10 @@ int herd_extents_window(const struct herd_extents *e, uint64_t start,
 struct herd_source;
 
 struct herd_source_ops {
-	const char *kind;	/* "raw", "split", "nbd", "ewf", … */
+	const char *kind;	/* "raw", "split", "nbd", "ewf", "ebs", … */
+	/* A read may go over the network and cost money: such sources are never
+	   compared byte by byte for want of a better way. */
+	bool remote;
 	/* Exactly len bytes at off, which lie within size; else -errno. */
 	int (*read)(struct herd_source *s, void *buf, size_t len, uint64_t off,
 		    struct herd_diag *diag);
@@ -65,11 +68,15 @@ struct herd_source_ops {
 	/*
 	 * May be NULL. A superset of the ranges in which s differs from
 	 * other, found without reading content (two overlays on one backing
-	 * file; later ListChangedBlocks). -EOPNOTSUPP when these two have no
-	 * such relation: then they are compared.
+	 * file; EBS snapshots of one lineage). -EOPNOTSUPP when these two have
+	 * no such relation: then they are compared, unless one is remote.
 	 */
 	int (*changed_extents)(struct herd_source *s, struct herd_source *other,
 			       struct herd_extents *ret, struct herd_diag *diag);
+	/* May be NULL. These ranges will be read soon. A hint: no errors. */
+	void (*want)(struct herd_source *s, const struct herd_extents *e);
+	/* May be NULL: true. Whether reading these needs no network. */
+	bool (*at_hand)(struct herd_source *s, const struct herd_extents *e);
 	void (*destroy)(struct herd_source *s);
 };
 
@@ -88,6 +95,9 @@ int herd_source_read(struct herd_source *s, void *buf, size_t len, uint64_t off,
 		     struct herd_diag *diag);
 /* NULL when the source cannot, or the range is not inside it. */
 const void *herd_source_map(struct herd_source *s, uint64_t off, size_t len);
+/* See the ops of these names. */
+void herd_source_want(struct herd_source *s, const struct herd_extents *e);
+bool herd_source_at_hand(struct herd_source *s, const struct herd_extents *e);
 void herd_source_destroy(struct herd_source *s);
 
 /*
@@ -121,7 +131,7 @@ int herd_source_cached(struct herd_source *parent, struct herd_source **ret);
 
 /* One file (or block device) of an image, and how we know it again. */
 struct herd_image_file {
-	char *path;		/* absolute; owned */
+	char *path;		/* absolute, or "ebs:snap-…"; owned */
 	uint64_t size;		/* bytes; of a block device its capacity */
 	int64_t mtime_sec;	/* 0 for a block device */
 	uint32_t mtime_nsec;
@@ -131,9 +141,9 @@ struct herd_image_file {
 #define HERD_IMAGE_FILES_MAX 4096
 
 struct herd_image {
-	char *format;		/* "raw", "split", "ewf", "vmdk", "vhd", or a
-				   "qcow2", or a format that qemu reads: "vdi",
-				   …, "qemu-vmdk", "qemu-qcow2"; see
+	char *format;		/* "raw", "split", "ewf", "vmdk", "vhd", "qcow2",
+				   "ebs", or a format that qemu reads: "vdi", …,
+				   "qemu-vmdk", "qemu-qcow2"; see
 				   docs/SOURCES.md */
 	uint64_t size;		/* of the disk inside, bytes */
 	struct herd_image_file *files;	/* segments, or the backing chain,
@@ -162,8 +172,10 @@ int herd_image_probe(const char *path, const char *format,
 int herd_image_verify(const struct herd_image *img, bool content,
 		      struct herd_diag *diag);
 
-/* Whether opening needs a child process (qemu-nbd). */
+/* Whether opening needs another process: qemu-nbd, or the fetcher. */
 bool herd_image_needs_helper(const struct herd_image *img);
+/* Whether it is an EBS snapshot, which is never changed and has no file. */
+bool herd_image_is_remote(const struct herd_image *img);
 
 /*
  * The child: a qemu-nbd that serves img read-only on a private Unix socket,
@@ -176,8 +188,10 @@ struct herd_helper {
 	int fds[HERD_HELPER_CONNECTIONS];	/* connected sockets, owned */
 	size_t n_fds;
 };
-int herd_helper_start(const struct herd_image *img, struct herd_helper *ret,
-		      struct herd_diag *diag);
+struct herd_fetcher;
+/* fetcher: for EBS snapshots, which are connected to it; else NULL will do. */
+int herd_helper_start(const struct herd_image *img, struct herd_fetcher *fetcher,
+		      struct herd_helper *ret, struct herd_diag *diag);
 /*
  * Kills and reaps the child, closes what is left of the sockets. Destroy the
  * source first. (A process that is locked in may not kill; then the child ends

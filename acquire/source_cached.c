@@ -86,6 +86,11 @@ static int cached_data_extents(struct herd_source *s, struct herd_extents *ret,
 	return herd_extents_add(ret, 0, s->size);
 }
 
+static void cached_want(struct herd_source *s, const struct herd_extents *e)
+{
+	herd_source_want(((struct cached_source *)s)->parent, e);
+}
+
 static void cached_destroy(struct herd_source *s)
 {
 	struct cached_source *c = (struct cached_source *)s;
@@ -100,6 +105,7 @@ static const struct herd_source_ops cached_ops = {
 	.kind = "cached",
 	.read = cached_read,
 	.data_extents = cached_data_extents,
+	.want = cached_want,
 	.destroy = cached_destroy,
 };
 

@@ -318,7 +318,7 @@ int herd_source_diff(struct herd_source *s, struct herd_source *other,
 			      -EOPNOTSUPP;
 	if (!err)
 		err = intersect(&changed, within, &found);
-	else if (err == -EOPNOTSUPP)
+	else if (err == -EOPNOTSUPP && !s->ops->remote && !other->ops->remote)
 		err = diff_by_content(s, other, within, threads, &found,
 				      &compared, diag);
 	if (err)

@@ -53,6 +53,10 @@ int herd_source_open_nbd(const struct herd_image *img,
 			 struct herd_helper *helper, struct herd_source **ret,
 			 struct herd_diag *diag);
 
+int herd_source_open_ebs(const struct herd_image *img,
+			 struct herd_helper *helper, struct herd_source **ret,
+			 struct herd_diag *diag);
+
 /* The file below a raw source that is one whole file, else NULL. */
 const struct herd_image_file *herd_source_raw_file(const struct herd_source *s);
 /* Whether both were the same file when they were identified. */
