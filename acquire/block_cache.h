@@ -11,6 +11,7 @@
 #ifndef HERD_BLOCK_CACHE_H
 #define HERD_BLOCK_CACHE_H
 
+#include "acquire/aws/block_list.h"
 #include "acquire/base/diag.h"
 #include "acquire/base/sha256.h"
 
@@ -18,25 +19,12 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define HERD_BLOCK_SIZE_MAX (1u << 20)
-
 struct herd_block_cache;
 
 /* limit: bytes of contents to keep on the disk; 0: no limit. */
 int herd_block_cache_open(const char *dir, uint64_t limit,
 			  struct herd_block_cache **ret, struct herd_diag *diag);
 void herd_block_cache_close(struct herd_block_cache *c);
-
-/* What is listed of a snapshot: which blocks it has. */
-struct herd_block_list {
-	uint32_t block_size;	/* bytes: 524288 */
-	uint64_t volume_size;	/* bytes */
-	uint32_t *indexes;	/* ascending; owned */
-	char **tokens;		/* one each, owned; NULL: none kept */
-	size_t n;
-	int64_t tokens_expire;	/* Unix seconds */
-};
-void herd_block_list_deinit(struct herd_block_list *l);
 
 /* snapshot: "snap-" and up to 60 of [0-9a-z]; anything else is -EINVAL. */
 int herd_block_cache_put_list(struct herd_block_cache *c, const char *snapshot,

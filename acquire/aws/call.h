@@ -47,6 +47,9 @@ struct herd_aws_call {
 	size_t answer_max;
 	bool once;		/* not idempotent: retried only where the server
 				   says that it did nothing (throttling) */
+	unsigned missing;	/* a 404 is asked again up to so many times, with
+				   backoff: what was just made is not known
+				   everywhere at once */
 	/* Judges a 200's content: -EAGAIN has it asked again (a checksum that
 	   does not match). May be NULL. */
 	int (*check)(void *arg, struct herd_http_answer *answer);
