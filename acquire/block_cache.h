@@ -60,7 +60,7 @@ int herd_block_cache_get(struct herd_block_cache *c, const char *snapshot,
 			 uint32_t index, void *buf, size_t size, size_t *ret_len,
 			 uint8_t ret_sha256[HERD_SHA256_LEN],
 			 struct herd_diag *diag);
-/* The digest that was put, without reading the content; -ENOENT. */
+/* The digest that was put, without reading the content; -ENOENT, -EBADMSG. */
 int herd_block_cache_digest(struct herd_block_cache *c, const char *snapshot,
 			    uint32_t index, uint8_t ret[HERD_SHA256_LEN]);
 /* Whether a content is there, under whatever index. */
