@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Inside the fetcher: fetch_server.c talks to readers and runs the loop,
+ * fetch_blocks.c has the blocks, fetch_snapshots.c what is listed of
+ * snapshots and which blocks two of them have in common.
+ *
+ * Threads: one, with everything in it.
+ */
+#ifndef HERD_FETCH_INTERNAL_H
+#define HERD_FETCH_INTERNAL_H
+
+#include "acquire/aws/ebs.h"
+#include "acquire/base/cleanup.h"
+#include "acquire/block_cache.h"
+#include "acquire/fetch_ledger.h"
+#include "acquire/fetch_protocol.h"
+#include "acquire/fetcher.h"
+
+#define HERD_FETCH_NONE SIZE_MAX
+
+/* Blocks below which all that are not in `changed` are another snapshot's. */
+struct herd_fetch_base {
+	size_t snapshot;	/* the other one, or HERD_FETCH_NONE */
+	uint32_t *changed;	/* ascending; owned */
+	size_t n_changed;
+};
+
+struct herd_fetch_snapshot {
+	char name[HERD_SNAPSHOT_NAME_MAX + 1];
+	struct herd_block_list list;	/* when listed */
+	bool listed;
+	bool listing;		/* asked for now */
+	bool again;		/* its tokens are not good any more */
+	unsigned relisted;
+	struct herd_fetch_base base;
+	/* what is asked for now: the first of herd_fetch_changed */
+	bool comparing;
+	char compared_with[HERD_SNAPSHOT_NAME_MAX + 1];
+	int compare_err;	/* of the last comparison, with that one */
+	struct herd_diag diag;	/* of what failed last */
+	struct herd_ledger_row cost;	/* not yet in the ledger */
+};
+
+struct herd_fetch_block {
+	size_t snapshot;
+	uint32_t index;
+	bool pending;		/* asked for; else `bytes` are there */
+	bool ahead;		/* nobody waits for it */
+	uint8_t *bytes;		/* owned, block_size of its snapshot */
+	struct herd_fetch_block *chain;		/* in its bucket */
+	struct herd_fetch_block *newer, *older;	/* when there */
+};
+
+#define HERD_FETCH_BUCKETS 4096u
+
+struct herd_fetch {
+	const struct herd_fetcher_options *options;
+	struct herd_block_cache *cache;	/* NULL: none to be had */
+	bool cache_full;		/* it takes no more: no reading ahead */
+	struct herd_ledger *ledger;
+	/* what network needs, made when it is first needed */
+	struct herd_aws_settings *settings;
+	struct herd_http *http;
+	struct herd_aws_credentials *credentials;
+	struct herd_aws *aws;
+
+	struct herd_fetch_snapshot **snapshots;
+	size_t n_snapshots;
+	struct herd_fetch_block *buckets[HERD_FETCH_BUCKETS];
+	struct herd_fetch_block *newest, *oldest;
+	size_t n_blocks, n_pending, n_ahead;
+	/* to be fetched ahead: snapshot << 32 | index */
+	uint64_t *ahead;
+	size_t ahead_at, ahead_n, ahead_cap;
+	int64_t dead_since;	/* monotonic ms: no answer of AWS since; 0 */
+
+	void *server;	/* fetch_server.c's */
+};
+
+/* ---- fetch_snapshots.c ---- */
+
+/* HERD_FETCH_NONE: no memory, or no valid name. */
+size_t herd_fetch_snapshot(struct herd_fetch *f, const char *name);
+/*
+ * 0: its list is there. -EINPROGRESS: it is being asked for, and
+ * herd_fetch_moved will be called. Else why not, with diag.
+ */
+int herd_fetch_listed(struct herd_fetch *f, size_t snapshot,
+		      struct herd_diag *diag);
+/* The same for which blocks differ from those of first: then
+   base.changed has them. */
+int herd_fetch_changed(struct herd_fetch *f, size_t snapshot, const char *first,
+		       struct herd_diag *diag);
+/* Its place in the list, or HERD_FETCH_NONE: all zeros. Listed. */
+size_t herd_fetch_place(const struct herd_fetch_snapshot *s, uint32_t index);
+/* Whether the block is the base's as well. */
+bool herd_fetch_is_base(const struct herd_fetch_snapshot *s, uint32_t index);
+/* Makes ready what AWS needs; 0 or why it cannot be, with diag. */
+int herd_fetch_online(struct herd_fetch *f, struct herd_diag *diag);
+void herd_fetch_snapshots_deinit(struct herd_fetch *f);
+
+/* ---- fetch_blocks.c ---- */
+
+/*
+ * 0: *ret has it, until the next call of any of these; NULL: all zeros.
+ * -EINPROGRESS: asked for. Else why not, with diag.
+ */
+int herd_fetch_block(struct herd_fetch *f, size_t snapshot, uint32_t index,
+		     const uint8_t **ret, struct herd_diag *diag);
+/* To be fetched when there is time. */
+void herd_fetch_ahead(struct herd_fetch *f, size_t snapshot, uint32_t index);
+/* Goes on with that. */
+void herd_fetch_pump(struct herd_fetch *f);
+/* Whether it can be had without the network. */
+bool herd_fetch_at_hand(struct herd_fetch *f, size_t snapshot, uint32_t index);
+void herd_fetch_blocks_deinit(struct herd_fetch *f);
+
+/* ---- fetch_server.c ---- */
+
+/* A list came, or failed: err, diag. */
+void herd_fetch_moved(struct herd_fetch *f, size_t snapshot, int err,
+		      const struct herd_diag *diag);
+/* A block came, or failed. */
+void herd_fetch_arrived(struct herd_fetch *f, size_t snapshot, uint32_t index,
+			int err, const struct herd_diag *diag);
+/* Serves until the control socket ends. */
+int herd_fetch_serve(const struct herd_fetcher_options *o, int control);
+
+int64_t herd_fetch_now_ms(void);
+
+#endif
