@@ -309,7 +309,8 @@ static int put_summary(struct herd_page *p)
 		put_tile(p, "drift", p->drift.n,
 			 p->drift.n == 1 ? "drifted path" : "drifted paths",
 			 false);
-	put_tile(p, "problems", problems, "not readable", true);
+	put_tile(p, "problems", problems,
+		 problems == 1 ? "problem" : "problems", true);
 	put_literal(out, "</div>\n");
 	return 0;
 }

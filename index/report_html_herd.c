@@ -60,7 +60,7 @@ static void put_legend(struct herd_page *p)
 static void put_heat_head(struct herd_page *p)
 {
 	static const char *const more[] = { "deviant", "volatile", "suppressed",
-					    "not read" };
+					    "problems" };
 
 	put(p, "<thead><tr><th scope=\"col\">instance</th>");
 	for (size_t i = 0; i <= p->n_categories; i++) {

@@ -290,7 +290,7 @@ static int put_member(struct herd_page *p, const struct herd_page_member *m,
 	if (m->problems) {
 		put(p, ", ");
 		herd_page_number(p->out, m->problems);
-		put(p, " not read");
+		put(p, m->problems == 1 ? " problem" : " problems");
 	}
 	put(p, "</span></summary>\n");
 	err = put_findings(p, &r);

@@ -236,9 +236,9 @@ static int write_problems(const struct writing *w)
 {
 	const struct herd_instance *i = w->r->instance;
 
-	heading(w->out, "Could not be read");
+	heading(w->out, "Problems");
 	if (!i->problems)
-		herd_buf_printf(w->out, "nothing: all of it was read\n");
+		herd_buf_printf(w->out, "none: all of it was read\n");
 	else
 		herd_buf_printf(w->out, "%" PRIu64 " problem%s\n", i->problems,
 				i->problems == 1 ? "" : "s");

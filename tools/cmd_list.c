@@ -326,8 +326,9 @@ static void summary(const struct listing *l)
 		       herd_tool_count(l->suppressed, a, sizeof(a)),
 		       l->all || !l->suppressed ? "" : " (--all)");
 	if (l->problems)
-		printf("; %s could not be read (herdfs status --problems)",
-		       herd_tool_count(l->problems, c, sizeof(c)));
+		printf("; %s problem%s (herdfs status --problems)",
+		       herd_tool_count(l->problems, c, sizeof(c)),
+		       l->problems == 1 ? "" : "s");
 	printf("\n");
 }
 
