@@ -277,6 +277,9 @@ static int put_path_meaning(struct herd_page *p,
 	put_name(p, m.technique);
 	put(p, ": ");
 	herd_page_string(p->out, m.why);
+	if (herd_verdict_axis(&f.verdict))
+		herd_buf_printf(p->out, " <span class=\"note\">%s</span>",
+				herd_verdict_axis(&f.verdict));
 	return 0;
 }
 

@@ -51,6 +51,8 @@ void herd_report_json_verdict(struct herd_json *j, const struct herd_finding *f,
 	if (v->has_baseline)
 		herd_report_json_reasons(j, "baseline_reasons",
 					 v->baseline_reasons);
+	if (herd_verdict_axis(v))
+		herd_json_string(j, "axis", herd_verdict_axis(v));
 	if (f->known) {
 		herd_json_object(j, "known");
 		herd_json_string(j, "kind", f->known->bad ? "bad" : "good");

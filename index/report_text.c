@@ -250,6 +250,7 @@ static int write_problems(const struct writing *w)
 static void write_names(const struct writing *w,
 			const struct herd_report_line *line)
 {
+	const char *axis = herd_verdict_axis(&line->finding->verdict);
 	char known[HERD_REPORT_KNOWN_MAX];
 
 	herd_buf_u8(w->out, '/');
@@ -260,10 +261,12 @@ static void write_names(const struct writing *w,
 	herd_report_known(line->finding, known);
 	herd_buf_printf(w->out, "%s%s\n", known[0] ? "  " : "", known);
 	if (line->explained)
-		herd_buf_printf(w->out, "       %s%s%s: %s\n",
+		herd_buf_printf(w->out, "       %s%s%s: %s%s%s%s\n",
 				line->meaning.category,
 				line->meaning.technique[0] ? " " : "",
-				line->meaning.technique, line->meaning.why);
+				line->meaning.technique, line->meaning.why,
+				axis ? " [" : "", axis ? axis : "",
+				axis ? "]" : "");
 }
 
 static void write_finding(const struct writing *w,

@@ -43,7 +43,8 @@ static const char usage[] =
 "the severity (0 to 100, the higher the worse); both of these; instance; class;\n"
 "how many of the members have this very version; in what it differs; path; and\n"
 "behind \"--\" the category, the ATT&CK technique, and what is different in\n"
-"words. On a terminal narrower than 160 that last part is a line of its own.\n"
+"words; with a baseline, in brackets where it stands against herd and baseline.\n"
+"On a terminal narrower than 160 that last part is a line of its own.\n"
 "Bytes that could upset a terminal are shown as \\xHH.\n"
 "Exit status: 0 whether or not something deviates, 1 failed, 2 wrong usage.\n";
 
@@ -138,7 +139,8 @@ static void print_name(struct listing *l, const struct herd_group *g,
 		herd_buf_u8(&l->out, ' ');
 }
 
-static void print_meaning(struct listing *l, const struct herd_meaning *m)
+static void print_meaning(struct listing *l, const struct herd_meaning *m,
+			  const char *axis)
 {
 	if (l->wrap)
 		herd_buf_printf(&l->out, "\n%*s", 18, "");
@@ -146,6 +148,8 @@ static void print_meaning(struct listing *l, const struct herd_meaning *m)
 		herd_buf_printf(&l->out, "  -- ");
 	herd_buf_printf(&l->out, "%s%s%s: %s", m->category,
 			m->technique[0] ? " " : "", m->technique, m->why);
+	if (axis)
+		herd_buf_printf(&l->out, " [%s]", axis);
 }
 
 static void print_line(struct listing *l, const struct herd_group *g,
@@ -171,7 +175,7 @@ static void print_line(struct listing *l, const struct herd_group *g,
 		herd_buf_printf(&l->out, "  (and %zu below)", line->below);
 	herd_report_known(line->finding, known);
 	herd_buf_printf(&l->out, "%s%s", known[0] ? "  " : "", known);
-	print_meaning(l, &line->meaning);
+	print_meaning(l, &line->meaning, herd_verdict_axis(v));
 	herd_buf_u8(&l->out, '\n');
 }
 

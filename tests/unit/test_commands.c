@@ -33,7 +33,7 @@ static char program[PATH_MAX];
 
 struct world {
 	struct fx fx;
-	char out[65536], err[4096];
+	char out[1 << 18], err[4096];
 	int status;
 };
 
@@ -166,7 +166,7 @@ static void test_list(void **state)
 	lacks(w->out, "/etc/host");
 	lacks(w->out, "i-0");
 	has(w->out, "\n6 paths in 1 of 6 instances deviate; 6 volatile, 0 in "
-	    "drift (--all lists them); 1 could not be read");
+	    "drift (--all lists them); 1 problem (");
 	assert_int_equal(herdfs(w, "list --expand --all"), 0);
 	has(w->out, "/opt  -- ");
 	has(w->out, "/opt/\\x1b[31m\\xff  -- ");
@@ -335,6 +335,71 @@ static void test_status(void **state)
 	json_decref(j);
 }
 
+/* ---- a herd with a baseline ---- */
+
+static void axis_herd(struct world *w)
+{
+	struct fx_file files[] = {
+		DIR_(""), DIR_("etc"), FILE_("etc/motd", "old"),
+		FILE_("etc/issue", "old"), FILE_("etc/passwd", "root"),
+	};
+
+	fx_open(&w->fx);
+	fx_attach(&w->fx, "web", "base", HERD_ROLE_BASELINE, files,
+		  ARRAY_SIZE(files));
+	files[2].content = files[3].content = "new";
+	for (const char *name = "a\0b\0c\0d\0e\0"; *name; name += 2)
+		fx_attach(&w->fx, "web", name, HERD_ROLE_MEMBER, files,
+			  ARRAY_SIZE(files));
+	files[3].content = "old"; /* never updated */
+	files[4].content = "root and evil";
+	fx_attach(&w->fx, "web", "odd", HERD_ROLE_MEMBER, files,
+		  ARRAY_SIZE(files));
+}
+
+static void test_axes(void **state)
+{
+	static const char *const paths[] = { "etc/motd", "etc/issue",
+					     "etc/passwd" };
+	static const char *const axes[] = {
+		"new against the baseline, shared by the herd",
+		"odd against the herd, equal to the baseline",
+		"new against herd and baseline",
+	};
+	struct world w = { .status = 0 };
+	size_t i, seen = 0;
+	char part[200];
+	json_t *one;
+
+	(void)state;
+	axis_herd(&w);
+	assert_int_equal(herdfs(&w, "list --json --all --instance odd"), 0);
+	json_t *j = parsed(&w);
+
+	json_array_foreach(json_object_get(j, "findings"), i, one)
+		for (size_t p = 0; p < ARRAY_SIZE(paths); p++)
+			if (!strcmp(text(one, "path"), paths[p])) {
+				assert_string_equal(text(one, "axis"), axes[p]);
+				seen |= 1u << p;
+			}
+	assert_int_equal(seen, 7);
+	json_decref(j);
+	assert_int_equal(herdfs(&w, "list --all --instance odd"), 0);
+	for (i = 0; i < ARRAY_SIZE(axes); i++) {
+		snprintf(part, sizeof(part), " [%s]\n", axes[i]);
+		has(w.out, part);
+	}
+	assert_int_equal(herdfs(&w, "why --instance odd /etc/issue"), 0);
+	has(w.out, "; like the baseline\n  is        odd against the herd, "
+		   "equal to the baseline\n");
+	assert_int_equal(herdfs(&w, "report --html -"), 0);
+	has(w.out, "<span>new against herd and baseline</span>");
+	has(w.out, "<span>odd against the herd, equal to the baseline</span>");
+	has(w.out, "<span class=\"note\">new against the baseline, shared by "
+		   "the herd</span>");
+	fx_close(&w.fx);
+}
+
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
@@ -344,6 +409,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(test_why),
 		cmocka_unit_test(test_why_json),
 		cmocka_unit_test(test_status),
+		cmocka_unit_test(test_axes),
 	};
 	char self[PATH_MAX];
 
