@@ -422,6 +422,10 @@ int herd_report_json(const struct herd_report *r, struct herd_buf *out,
 	err = herd_problem_each(r->txn, instance->id, json_problem, &j);
 	herd_json_end(&j);
 	herd_report_json_knowledge(&j, r->herd);
+	herd_json_array(&j, "clusters");
+	herd_report_json_clusters(&j, r->herd, instance->id, &names);
+	herd_json_end(&j);
+	herd_json_bool(&j, "clusters_unknown", herd_herd_unclustered(r->herd));
 	json_counts(&j, r);
 	if (!err)
 		err = json_paths(&j, r);

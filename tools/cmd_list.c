@@ -60,7 +60,10 @@ struct listing {
 	struct herd_buf out;
 	bool many_groups, wrap;
 	size_t name_width;
-	struct herd_buf bands;	/* what is to be said of them at the end */
+	struct herd_buf bands;	/* what is to be said of them at the end; as
+				   JSON an array of its own */
+	struct herd_json bands_json;
+	bool bands_unknown;	/* of some group */
 	size_t instances, odd_instances, shown_instances;
 	size_t deviant, volatile_paths, drift, suppressed;
 	uint64_t problems;
@@ -265,6 +268,22 @@ static void cleanup_herd(struct herd_herd **h)
 	herd_herd_destroy(*h);
 }
 
+static int list_bands(struct listing *l, const struct herd_herd *h,
+		      const struct herd_report_names *names,
+		      struct herd_diag *diag)
+{
+	const struct herd_clustering *c = herd_herd_clustering(h);
+
+	l->bands_unknown |= herd_herd_unclustered(h);
+	if (l->json)
+		herd_report_json_clusters(&l->bands_json, h, 0, names);
+	if (l->json || !((c && herd_clustering_n(c) > 1) ||
+			 herd_herd_unclustered(h)))
+		return 0;
+	herd_buf_u8(&l->bands, '\n');
+	return herd_report_clusters(l->txn, h, &l->bands, diag);
+}
+
 static int list_group(struct listing *l, const struct herd_group *g,
 		      struct herd_diag *diag)
 {
@@ -286,12 +305,7 @@ static int list_group(struct listing *l, const struct herd_group *g,
 		l->shown_instances++;
 		err = list_instance(l, h, names.v[i].id, &names, diag);
 	}
-	if (!err && herd_herd_clustering(h) &&
-	    herd_clustering_n(herd_herd_clustering(h)) > 1 && !l->json) {
-		herd_buf_u8(&l->bands, '\n');
-		err = herd_report_clusters(l->txn, h, &l->bands, diag);
-	}
-	return err;
+	return err ? err : list_bands(l, h, &names, diag);
 }
 
 static int list_groups(struct listing *l, struct herd_diag *diag)
@@ -361,6 +375,8 @@ static int list(struct listing *l)
 		herd_json_string(&l->j, "format", "herdfs list");
 		herd_json_uint(&l->j, "version", 1);
 		herd_json_array(&l->j, "findings");
+		herd_json_begin(&l->bands_json, &l->bands, 0);
+		herd_json_array(&l->bands_json, NULL);
 	} else {
 		l->wrap = width() && width() < 160;
 		herd_instance_each_name(l->txn, 0, fit_name, l);
@@ -379,11 +395,16 @@ static int list(struct listing *l)
 	}
 	if (l->json) {
 		herd_json_end(&l->j);
+		herd_json_end(&l->bands_json);
+		err = herd_json_finish(&l->bands_json);
+		herd_json_made(&l->j, "clusters", &l->bands);
+		herd_json_bool(&l->j, "clusters_unknown", l->bands_unknown);
+		l->bands.len = 0;
 		herd_json_uint(&l->j, "instances", l->instances);
 		herd_json_uint(&l->j, "suppressed", l->suppressed);
 		herd_json_uint(&l->j, "problems", l->problems);
 		herd_json_end(&l->j);
-		err = herd_json_finish(&l->j);
+		err = err ? err : herd_json_finish(&l->j);
 	}
 	flush(&l->out);
 	flush(&l->bands);

@@ -400,6 +400,82 @@ static void test_axes(void **state)
 	fx_close(&w.fx);
 }
 
+/* ---- bands ---- */
+
+#define MANY 130 /* files; enough for a band of three or more */
+#define MORE 260 /* and for one alone where no package says anything */
+
+static void band_member(struct fx *fx, const char *name, const char *many,
+			const char *more)
+{
+	static char paths[MORE][16];
+	struct fx_file files[2 + MORE] = { DIR_(""), DIR_("srv") };
+
+	for (size_t i = 0; i < MORE; i++) {
+		snprintf(paths[i], sizeof(paths[i]), "srv/%zu", i);
+		files[2 + i] = (struct fx_file)FILE_(paths[i],
+						     i < MANY ? many : more);
+	}
+	fx_attach(fx, "web", name, HERD_ROLE_MEMBER, files, ARRAY_SIZE(files));
+}
+
+static const char *member(json_t *band, size_t i)
+{
+	const char *s = json_string_value(
+		json_array_get(json_object_get(band, "members"), i));
+
+	return s ? s : "";
+}
+
+static void test_bands(void **state)
+{
+	struct world w = { .status = 0 };
+	json_t *j, *bands, *against;
+
+	(void)state;
+	fx_open(&w.fx);
+	for (const char *name = "a\0b\0c\0d\0e\0"; *name; name += 2)
+		band_member(&w.fx, name, "old", "same");
+	for (const char *name = "p\0q\0r\0s\0"; *name; name += 2)
+		band_member(&w.fx, name, "new", "same");
+	band_member(&w.fx, "lone", "third", "other");
+	assert_int_equal(herdfs(&w, "list --json --min-rank 100"), 0);
+	j = parsed(&w);
+	bands = json_object_get(j, "clusters");
+	assert_int_equal(json_array_size(bands), 3);
+	assert_string_equal(text(json_array_get(bands, 0), "group"), "web");
+	assert_string_equal(member(json_array_get(bands, 0), 4), "e");
+	assert_string_equal(member(json_array_get(bands, 1), 0), "p");
+	assert_string_equal(member(json_array_get(bands, 2), 0), "lone");
+	assert_true(json_is_true(json_object_get(json_array_get(bands, 2),
+						 "small")));
+	assert_true(json_is_false(json_object_get(json_array_get(bands, 1),
+						  "small")));
+	against = json_object_get(json_array_get(bands, 1), "against");
+	assert_int_equal(json_integer_value(json_object_get(against, "has")),
+			 MANY);
+	assert_int_equal(json_integer_value(
+		json_object_get(against, "has_vouched")), 0);
+	json_decref(j);
+	assert_int_equal(herdfs(&w, "list --min-rank 100"), 0);
+	has(w.out, "Band 2: 1 member, judged with the band");
+	assert_int_equal(herdfs(&w, "report --html - --findings 2"), 0);
+	has(w.out, "href=\"#bands\"><b>3</b><span>bands</span>");
+	has(w.out, ">alone</b> judged with the band that it is nearest to; "
+		   "mostly vouched for by nothing: look at it as at a deviant"
+		   "<br><span class=\"any\">lone</span>");
+	has(w.out, "<span class=\"any\">p, q, r, s</span>");
+	has(w.out, "<td class=\"n\">130<br><span class=\"note\">0 vouched for"
+		   "</span></td>");
+	fx_close(&w.fx);
+	/* and none */
+	axis_herd(&w);
+	assert_int_equal(herdfs(&w, "report --html -"), 0);
+	has(w.out, "None: all instances are one band.");
+	lacks(w.out, "<span>bands</span>");
+	fx_close(&w.fx);
+}
+
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
@@ -410,6 +486,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(test_why_json),
 		cmocka_unit_test(test_status),
 		cmocka_unit_test(test_axes),
+		cmocka_unit_test(test_bands),
 	};
 	char self[PATH_MAX];
 

@@ -274,6 +274,7 @@ static void test_json(void **state)
 	assert_int_equal(json_integer_value(json_object_get(j, "members")), 6);
 	assert_int_equal(json_array_size(json_object_get(j, "findings")),
 			 w->report.n_findings);
+	assert_true(json_is_array(json_object_get(j, "clusters")));
 	f = json_array_get(json_object_get(j, "problems"), 0);
 	assert_string_equal(json_string_value(json_object_get(f, "path")),
 			    "tmp/broken");
