@@ -64,7 +64,30 @@ static const char make_siblings[] =
 	"echo \"2026-09-21T14:13:20Z web-$i start\" >t/var/log/app.log\n"
 	"echo \"$i\" >>t/var/log/app.log\n"
 	"[ $i != 4 ] || sed -i s/09-21/09-11/ t/var/log/app.log\n"
+	/* whatever the name */
+	"h=$(printf '%s' abcdefghijklmnopqrstuvwxyz0123456789ABCDEFG$i)\n"
+	"mkdir -p t/var/backups t/root\n"
+	"echo \"root:\\$y\\$j9T\\$saltsalt\\$$h:19000:0:99999:7:::\" |"
+	" tee t/etc/shadow t/root/notes >t/var/backups/shadow.bak.1\n"
+	"echo \"password geheim$i\" >t/root/.netrc\n"
 	"image s$i; done\n";
+
+/* What a file keeps of a line that has a hash. */
+static void no_hash_is_kept(struct world *w, uint32_t id, const char *path)
+{
+	struct herd_entry e;
+	const void *text;
+	size_t len;
+
+	assert_true(is_kept(w, id, path, "root:$y$[hash "));
+	assert_int_equal(herd_entry_get(w->t, id, w->g.reference,
+					path_id(w, path), &e),
+			 0);
+	assert_int_equal(herd_kept_get(w->t, w->g.id, e.digest, &text, &len),
+			 0);
+	assert_null(memmem(text, len, "abcdefgh", 8));
+	assert_non_null(memmem(text, len, "]:19000:0:", 10));
+}
 
 static void test_siblings(void **state)
 {
@@ -93,6 +116,11 @@ static void test_siblings(void **state)
 		assert_int_equal(look(&w, id[i], "etc/chain.pem").sort,
 				 HERD_SORT_KEY + 1);
 		assert_false(is_kept(&w, id[i], "etc/chain.pem", ""));
+		no_hash_is_kept(&w, id[i], "etc/shadow");
+		no_hash_is_kept(&w, id[i], "var/backups/shadow.bak.1");
+		no_hash_is_kept(&w, id[i], "root/notes");
+		/* all of it is a secret */
+		assert_false(is_kept(&w, id[i], "root/.netrc", ""));
 		assert_true(is_kept(&w, id[i], "etc/issue", "Welcome to web-"));
 		assert_true(is_kept(&w, id[i], "etc/app.conf", "name web-"));
 		assert_false(is_kept(&w, id[i], "etc/large", ""));
