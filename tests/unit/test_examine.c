@@ -210,6 +210,10 @@ static const char make_packages[] =
 	"new; image new\n"
 	/* who is in the way of the upgrade */
 	"echo trojan >t/usr/bin/alpha; image trojan\n"
+	/* who has the lists, and no package */
+	"for s in 'install ok half-installed' 'deinstall ok config-files'; do\n"
+	" new; sed -i \"/alpha/,/^$/s/install ok installed/$s/\""
+	" t/var/lib/dpkg/status; image \"${s##* }\"; done\n"
 	"new; echo other >t/usr/bin/alpha-helper; rm t/usr/share/alpha/gone\n"
 	"echo evil >t/etc/alpha.conf; sed -i /conf/d"
 	" t/var/lib/dpkg/info/alpha.md5sums; (cd t; md5sum etc/alpha.conf)"
@@ -298,6 +302,31 @@ static void test_packages(void **state)
 	world_close(&w);
 }
 
+/* What is not installed vouches for nothing. */
+static void test_not_installed(void **state)
+{
+	static const char *const images[] = { "half-installed",
+					      "config-files" };
+	struct world w;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(images); i++) {
+		world_open(&w, images[i]);
+		attach(&w, "i-1", "old", false);
+		attach(&w, "i-2", "old", false);
+		attach(&w, "i-3", "old", false);
+		attach(&w, "i-4", "old", false);
+		uint32_t id = attach(&w, "i-5", images[i], false);
+
+		world_judge(&w);
+		judged(&w, id, "usr/bin/alpha", D, HERD_REASON_CONTENT);
+		judged(&w, id, "usr/bin/alpha-new", D, HERD_REASON_ADDED);
+		judged(&w, id, "usr/share/alpha/old", D, HERD_REASON_ABSENT);
+		assert_int_equal(look(&w, id, "var/lib/dpkg/status").n_note, 0);
+		world_close(&w);
+	}
+}
+
 /* Most are upgraded: seen from those who are not. */
 static void test_upgraded_herd(void **state)
 {
@@ -366,6 +395,7 @@ int main(void)
 		cmocka_unit_test(test_siblings),
 		cmocka_unit_test(test_blind),
 		cmocka_unit_test(test_packages),
+		cmocka_unit_test(test_not_installed),
 		cmocka_unit_test(test_upgraded_herd),
 		cmocka_unit_test(test_hostile_packages),
 	};
