@@ -53,32 +53,12 @@ static bool same_images(const struct herd_instance *i,
 	return true;
 }
 
-/* Whether the disk holds the volumes that were indexed; a name and a size do
-   not tell where the source is a device. */
-static bool same_volumes(const struct herd_instance *i, uint32_t disk,
-			 struct herd_source *source)
-{
-	static const uint8_t unknown[32];
-
-	for (size_t k = 0; k < i->n_volumes; k++) {
-		const struct herd_stored_volume *v = &i->volumes[k];
-		uint8_t head[32];
-
-		if (v->disk != disk || !memcmp(v->head, unknown, sizeof(unknown)))
-			continue;
-		if (herd_volume_head(source, v->start, v->len, head, NULL) ||
-		    memcmp(v->head, head, sizeof(head)))
-			return false;
-	}
-	return true;
-}
-
 static bool same_disks(const struct herd_instance *i, const struct herd_attach *a)
 {
 	if (!same_images(i, a))
 		return false;
 	for (uint32_t d = 0; d < a->n_disks; d++)
-		if (!same_volumes(i, d, a->disks[d]))
+		if (!herd_scan_same_volumes(i, d, a->disks[d]))
 			return false;
 	return true;
 }
@@ -306,128 +286,6 @@ static int open_volumes(struct herd_scan *s, struct herd_diag *diag)
 	return err ? err : lay_out(s, diag);
 }
 
-/* ---- the reference's part ---- */
-
-static void pair_volumes(struct herd_scan *s)
-{
-	const struct herd_instance *ref = &s->reference;
-
-	s->same_layout = s->n_volumes == ref->n_volumes;
-	for (size_t i = 0; i < s->n_volumes; i++) {
-		struct herd_scan_volume *v = &s->volumes[i];
-		const struct herd_stored_volume *r =
-			i < ref->n_volumes ? &ref->volumes[i] : NULL;
-
-		if (!r || strcmp(r->mount, v->mount) || strcmp(r->fs, v->fs)) {
-			s->same_layout = false;
-			continue;
-		}
-		v->paired = v->volume && r->disk == v->disk &&
-			r->partition == v->part.number &&
-			r->start == v->part.start && r->len == v->part.len &&
-			!memcmp(r->geometry, v->volume->geometry,
-				sizeof(r->geometry));
-	}
-}
-
-/*
- * Block status speaks of clusters, sixteen blocks and hundreds of inodes each:
- * reading those that changed is cheaper than looking into all that they hold.
- */
-static int find_changed(struct herd_scan *s, struct herd_source *disk,
-			struct herd_source *ref,
-			const struct herd_extents *within,
-			struct herd_extents *ret, struct herd_diag *diag)
-{
-	struct herd_extents clusters = { 0 };
-	uint64_t compared = 0;
-	int err = herd_source_diff(disk, ref, within, s->a->threads, &clusters,
-				   &compared, diag);
-
-	if (!err && !compared && clusters.n) {
-		err = herd_source_compare(disk, ref, &clusters, s->a->threads,
-					  ret, diag);
-	} else if (!err) {
-		*ret = clusters;
-		return 0;
-	}
-	herd_extents_deinit(&clusters);
-	return err;
-}
-
-/* Which bytes of a disk differ, handed to its paired volumes. */
-static int compare_disk(struct herd_scan *s, uint32_t disk,
-			struct herd_diag *diag)
-{
-	struct herd_extents within = { 0 }, changed = { 0 };
-	struct herd_source *ref = NULL;
-	int err = 0;
-
-	if (disk < s->n_reference_disks)
-		ref = s->reference_disks[disk];
-	for (size_t i = 0; i < s->n_volumes && !err; i++)
-		if (s->volumes[i].disk == disk && s->volumes[i].paired)
-			err = herd_extents_add(&within, s->volumes[i].part.start,
-					       s->volumes[i].part.len);
-	if (!err && ref && within.n) {
-		herd_extents_normalise(&within);
-		err = find_changed(s, s->a->disks[disk], ref, &within, &changed,
-				   diag);
-		for (size_t i = 0; i < s->n_volumes && !err; i++) {
-			struct herd_scan_volume *v = &s->volumes[i];
-
-			if (v->disk != disk || !v->paired)
-				continue;
-			err = herd_extents_window(&changed, v->part.start,
-						  v->part.len, &v->changed);
-			v->have_changed = !err;
-		}
-	}
-	herd_extents_deinit(&within);
-	herd_extents_deinit(&changed);
-	return err;
-}
-
-/* Of the reference's disks, those that are what was indexed. */
-static int take_reference_disks(struct herd_scan *s)
-{
-	size_t n = s->a->n_reference_disks;
-
-	s->reference_disks = calloc(n + 1, sizeof(*s->reference_disks));
-	if (!s->reference_disks)
-		return -ENOMEM;
-	s->n_reference_disks = n;
-	for (uint32_t d = 0; d < n; d++)
-		if (s->a->reference_disks[d] &&
-		    same_volumes(&s->reference, d, s->a->reference_disks[d]))
-			s->reference_disks[d] = s->a->reference_disks[d];
-	return 0;
-}
-
-/*
- * Without the comparison nothing is lost but time: a reference image that
- * fails now is no reason to refuse this instance.
- */
-static int compare_disks(struct herd_scan *s)
-{
-	if (herd_scan_is_reference(s))
-		return 0;
-	stage(s->a, HERD_STAGE_COMPARE);
-	if (take_reference_disks(s))
-		return -ENOMEM;
-	pair_volumes(s);
-	for (uint32_t d = 0; d < s->a->n_disks; d++) {
-		struct herd_diag diag;
-
-		herd_diag_clear(&diag);
-		int err = compare_disk(s, d, &diag);
-
-		if (err == -ENOMEM)
-			return err;
-	}
-	return 0;
-}
-
 /* ---- reading ---- */
 
 static void drop_since(struct herd_scan *s, size_t nodes, size_t absents,
@@ -624,7 +482,10 @@ static int run(struct herd_scan *s, struct herd_instance *inst,
 		return err;
 	disks_key(s, s->key);
 	s->resuming = true;
-	err = compare_disks(s);
+	if (!herd_scan_is_reference(s)) {
+		stage(s->a, HERD_STAGE_COMPARE);
+		err = herd_scan_compare(s);
+	}
 	if (!err)
 		err = herd_hash_pool_create(s->a->threads, s->a->progress,
 					    &s->pool);

@@ -41,6 +41,9 @@ struct herd_attach {
 	   everything is hashed */
 	struct herd_source **reference_disks;
 	size_t n_reference_disks;
+	/* why there are none of them, to be kept with the instance; may be
+	   NULL: that is as the caller wants it */
+	const char *no_reference;
 	unsigned threads;	/* 0: one a core */
 	uint64_t now;		/* for the record */
 	struct herd_progress *progress;	/* may be NULL */

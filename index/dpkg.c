@@ -106,6 +106,46 @@ static bool same(struct herd_dpkg_text a, const char *p, size_t len)
 	return a.len == len && memcmp(a.p, p, len) == 0;
 }
 
+static struct herd_dpkg_text next_word(struct herd_dpkg_text *rest)
+{
+	struct herd_dpkg_text word;
+
+	while (rest->len && *rest->p == ' ') {
+		rest->p++;
+		rest->len--;
+	}
+	word = (struct herd_dpkg_text){ rest->p, 0 };
+	while (word.len < rest->len && rest->p[word.len] != ' ')
+		word.len++;
+	rest->p += word.len;
+	rest->len -= word.len;
+	return word;
+}
+
+/*
+ * "install ok installed": what is wanted, whether something is wrong, how far
+ * it is. All files of what is at least unpacked are those of its version; of
+ * what was removed but for its settings, or is being unpacked, they are not.
+ */
+static bool is_there(struct herd_dpkg_text status)
+{
+	static const char *const states[] = {
+		"installed",	    "unpacked",		"half-configured",
+		"triggers-awaited", "triggers-pending",
+	};
+	struct herd_dpkg_text wrong, state;
+
+	next_word(&status);
+	wrong = next_word(&status);
+	state = next_word(&status);
+	if (!same(wrong, "ok", 2) || next_word(&status).len)
+		return false;
+	for (size_t i = 0; i < ARRAY_SIZE(states); i++)
+		if (same(state, states[i], strlen(states[i])))
+			return true;
+	return false;
+}
+
 bool herd_dpkg_version(struct herd_dpkg_text status,
 		       struct herd_dpkg_text package,
 		       struct herd_dpkg_text *ret)
@@ -114,7 +154,7 @@ bool herd_dpkg_version(struct herd_dpkg_text status,
 	size_t name_len = colon ? (size_t)(colon - package.p) : package.len;
 	struct herd_dpkg_text line, value, name = { NULL, 0 },
 			      version = { NULL, 0 }, arch = { NULL, 0 };
-	bool more;
+	bool more, there = false;
 
 	do {
 		more = next_line(&status, &line);
@@ -123,12 +163,14 @@ bool herd_dpkg_version(struct herd_dpkg_text status,
 				name = value;
 			else if (field(line, "Version", &value))
 				version = value;
+			else if (field(line, "Status", &value))
+				there = is_there(value);
 			else if (field(line, "Architecture", &value))
 				arch = value;
 			continue;
 		}
 		/* the end of a paragraph */
-		if (name.p && version.p && version.len &&
+		if (name.p && version.p && version.len && there &&
 		    same(name, package.p, name_len) &&
 		    (!colon || (arch.p &&
 				same(arch, colon + 1,
@@ -137,6 +179,7 @@ bool herd_dpkg_version(struct herd_dpkg_text status,
 			return true;
 		}
 		name.p = version.p = arch.p = NULL;
+		there = false;
 	} while (more);
 	return false;
 }

@@ -39,7 +39,8 @@ enum herd_dpkg_info herd_dpkg_info_of(const char *path, size_t len,
    apt. Not their settings and keys. */
 bool herd_dpkg_traces(const char *path, size_t len);
 
-/* The version that a status file gives of an installed package. */
+/* The version that a status file gives of a package whose files are all there:
+   not of one that was removed but for its settings, or is half installed. */
 bool herd_dpkg_version(struct herd_dpkg_text status,
 		       struct herd_dpkg_text package,
 		       struct herd_dpkg_text *ret);

@@ -7,6 +7,7 @@
 #include "index/content.h"
 #include "index/logbook.h"
 #include "index/meaning.h"
+#include "index/redact.h"
 
 #include <string.h>
 
@@ -440,9 +441,10 @@ static int examine_side(struct herd_examiner *x, struct herd_txn *t,
 	if (!err)
 		err = herd_look_put(t, side->instance, path, &f.look);
 	herd_buf_deinit(&f.sketch);
-	if (err || !f.text || f.secret ||
+	if (err || !f.text || f.secret || x->shunned ||
 	    side->entry->size > (x->wanted ? HERD_KEPT_MAX : KEPT_ANYWAY))
 		return err;
+	herd_redact((char *)x->bytes.data, x->bytes.len);
 	return herd_kept_put(t, inst->group, side->entry->digest,
 			     x->bytes.data, x->bytes.len);
 }
@@ -458,6 +460,8 @@ static int place_of(struct herd_examiner *x, struct herd_txn *t, uint32_t path,
 		return err;
 	ret->place = herd_place_of((const char *)name.data, name.len);
 	ret->is_log = herd_place_is_log((const char *)name.data, name.len);
+	x->shunned = herd_meaning_shuns(x->rules, (const char *)name.data,
+					name.len);
 	x->wanted = herd_meaning_wants(x->rules, (const char *)name.data,
 				       name.len);
 	return herd_examine_meet(x, path, (const char *)name.data, name.len);

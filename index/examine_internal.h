@@ -26,6 +26,7 @@ struct herd_examiner {
 	struct herd_buf bytes, normal;
 	struct herd_rules *rules;	/* which contents help to say why */
 	bool wanted;		/* that of the path at hand does */
+	bool shunned;		/* it is not to be kept, whatever its size */
 	struct herd_met lists, traces;	/* of packages; examine_dpkg.c */
 };
 

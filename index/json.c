@@ -132,6 +132,19 @@ void herd_json_bool(struct herd_json *j, const char *key, bool value)
 	put(j, json_boolean(value));
 }
 
+void herd_json_made(struct herd_json *j, const char *key,
+		    const struct herd_buf *value)
+{
+	size_t n = value->len;
+
+	if (!n)
+		j->failed = true;
+	while (n && value->data[n - 1] == '\n')
+		n--;
+	next(j, key);
+	herd_buf_put(j->out, value->data, n);
+}
+
 void herd_json_null(struct herd_json *j, const char *key)
 {
 	next(j, key);

@@ -42,6 +42,9 @@ void herd_json_null(struct herd_json *j, const char *key);
 /* Lower-case hex digits. */
 void herd_json_hex(struct herd_json *j, const char *key, const void *bytes,
 		   size_t len);
+/* A whole value that another writer made, without the newline at its end. */
+void herd_json_made(struct herd_json *j, const char *key,
+		    const struct herd_buf *value);
 /*
  * A name of any bytes, in an object: as text, and when it is not UTF-8 with
  * U+FFFD for what is not, plus its exact bytes in "<key>_hex".

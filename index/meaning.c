@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "index/meaning_internal.h"
+#include "index/redact.h"
 #include "index/rules_internal.h"
 #include "index/verdict.h"
 
@@ -201,12 +202,13 @@ static void say(const struct herd_rule *rule, const char *what,
 static bool holds_secret(const struct herd_meaning_side *side)
 {
 	static const char *const marks[] = {
-		"PRIVATE KEY-----", "PRIVATE KEY BLOCK-----", ":$1$", ":$2",
-		":$5$", ":$6$", ":$7$", ":$y$", ":$gy$", NULL,
+		"PRIVATE KEY-----", "PRIVATE KEY BLOCK-----", NULL,
 	};
 	struct herd_slice text = { side->text, side->text ? side->len : 0 };
 
-	return S_ISREG(side->mode) && herd_slice_has_any(text, marks);
+	return S_ISREG(side->mode) && text.len &&
+	       (herd_slice_has_any(text, marks) ||
+		herd_redact_finds(text.p, text.len));
 }
 
 static int meaning_by(const struct herd_rules *rules,
@@ -278,6 +280,24 @@ int herd_meaning_of(const struct herd_rules *rules, const char *path,
 	if (!err)
 		*ret = m;
 	return err;
+}
+
+bool herd_meaning_shuns(const struct herd_rules *rules, const char *path,
+			size_t path_len)
+{
+	struct question q = { .path = path, .len = path_len };
+	struct herd_rule_scan s;
+	const struct herd_rule *r;
+
+	strip_volume(&q);
+	herd_rule_scan(&s, rules, q.path, q.len);
+	while ((r = herd_rule_next(&s))) {
+		if (herd_differ_is_secret(r->differ) && !r->differ->wants)
+			return true;
+		if (unconditional(r))
+			return false;
+	}
+	return false;
 }
 
 bool herd_meaning_wants(const struct herd_rules *rules, const char *path,

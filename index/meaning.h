@@ -69,6 +69,11 @@ int herd_meaning_of(const struct herd_rules *rules, const char *path,
 bool herd_meaning_wants(const struct herd_rules *rules, const char *path,
 			size_t path_len);
 
+/* Whether the text of this path is nobody's business: it may be all password,
+   and nothing that is said needs it. */
+bool herd_meaning_shuns(const struct herd_rules *rules, const char *path,
+			size_t path_len);
+
 /* "cap_setuid,cap_net_raw+ep"; "?" for what is no capability. Returns buf. */
 #define HERD_CAPABILITY_TEXT_MAX 128
 const char *herd_capability_text(const void *bytes, size_t len, char *buf,

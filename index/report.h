@@ -48,6 +48,20 @@ int herd_report_readme(struct herd_txn *t, const struct herd_group *g,
 int herd_report_clusters(struct herd_txn *t, const struct herd_herd *h,
 			 struct herd_buf *out, struct herd_diag *diag);
 
+/*
+ * The same as objects of an array that is open. own: an instance whose report
+ * it is; then of bands of three or more but its own no members are listed. 0:
+ * all of them.
+ */
+struct herd_json;
+struct herd_report_names;
+void herd_report_json_clusters(struct herd_json *j, const struct herd_herd *h,
+			       uint32_t own,
+			       const struct herd_report_names *names);
+/* What is to be said of a band, beyond numbers; NULL: nothing. */
+struct herd_cluster;
+const char *herd_report_cluster_note(const struct herd_cluster *c);
+
 /* ---- parts, for the tools ---- */
 
 /*
@@ -130,7 +144,6 @@ char *herd_report_known(const struct herd_finding *f,
 			char buf[HERD_REPORT_KNOWN_MAX]);
 
 /* As members of an object that is open: what of a finding, of an entry. */
-struct herd_json;
 void herd_report_json_verdict(struct herd_json *j,
 			      const struct herd_finding *f,
 			      const struct herd_report_names *names);

@@ -8,6 +8,8 @@
  */
 #include "index/report_html_internal.h"
 
+#include "index/cluster.h"
+
 #include <stdio.h>
 #include <string.h>
 
@@ -272,6 +274,18 @@ static void put_tile(struct herd_page *p, const char *anchor, uint64_t n,
 			anchor && n ? "a" : "div");
 }
 
+static void put_bands_tile(struct herd_page *p)
+{
+	const struct herd_clustering *c = herd_herd_clustering(p->herd);
+	size_t n = c ? herd_clustering_n(c) : 0;
+	bool small = false;
+
+	for (uint32_t i = 0; i < n; i++)
+		small |= herd_clustering_get(c, i)->small;
+	if (n > 1)
+		put_tile(p, "bands", n, "bands", small);
+}
+
 static int put_summary(struct herd_page *p)
 {
 	struct herd_buf *out = p->out;
@@ -303,13 +317,15 @@ static int put_summary(struct herd_page *p)
 	put_tile(p, "instances", deviant,
 		 deviant == 1 ? "deviant path" : "deviant paths", false);
 	put_tile(p, NULL, volatile_paths, "volatile paths", false);
+	put_bands_tile(p);
 	if (p->k->policy_source)
 		put_tile(p, "policy", suppressed, "suppressed paths", false);
 	if (p->group->baseline)
 		put_tile(p, "drift", p->drift.n,
 			 p->drift.n == 1 ? "drifted path" : "drifted paths",
 			 false);
-	put_tile(p, "problems", problems, "not readable", true);
+	put_tile(p, "problems", problems,
+		 problems == 1 ? "problem" : "problems", true);
 	put_literal(out, "</div>\n");
 	return 0;
 }
@@ -344,9 +360,10 @@ static int put_tail(struct herd_page *p)
 
 /* In the order of the page. */
 static int (*const sections[])(struct herd_page *p) = {
-	put_summary,	    herd_page_heat,	herd_page_shared,
-	herd_page_members,  herd_page_drift,	herd_page_policy,
-	herd_page_problems, herd_page_evidence, put_tail,
+	put_summary,	  herd_page_heat,     herd_page_bands,
+	herd_page_shared, herd_page_members,  herd_page_drift,
+	herd_page_policy, herd_page_problems, herd_page_evidence,
+	put_tail,
 };
 
 static void page_deinit(struct herd_page *p)

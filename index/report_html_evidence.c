@@ -72,9 +72,9 @@ int herd_page_problems(struct herd_page *p)
 
 	for (size_t i = 0; i < p->n; i++)
 		with += p->members[i].problems > 0;
-	put(p, "<h2 id=\"problems\">Could not be read</h2>\n");
+	put(p, "<h2 id=\"problems\">Problems</h2>\n");
 	if (!with) {
-		put(p, "<p>Nothing: all of every member was read.</p>\n");
+		put(p, "<p>None: all of every member was read.</p>\n");
 		return 0;
 	}
 	for (size_t i = 0; i < p->n && !err; i++) {

@@ -60,7 +60,7 @@ static void put_legend(struct herd_page *p)
 static void put_heat_head(struct herd_page *p)
 {
 	static const char *const more[] = { "deviant", "volatile", "suppressed",
-					    "not read" };
+					    "problems" };
 
 	put(p, "<thead><tr><th scope=\"col\">instance</th>");
 	for (size_t i = 0; i <= p->n_categories; i++) {
@@ -277,6 +277,9 @@ static int put_path_meaning(struct herd_page *p,
 	put_name(p, m.technique);
 	put(p, ": ");
 	herd_page_string(p->out, m.why);
+	if (herd_verdict_axis(&f.verdict))
+		herd_buf_printf(p->out, " <span class=\"note\">%s</span>",
+				herd_verdict_axis(&f.verdict));
 	return 0;
 }
 

@@ -2,7 +2,7 @@
 /*
  * What the files of the HTML report share: report_html.c gathers over all
  * members, then report_html_herd.c shows the herd as a whole,
- * report_html_member.c one member; report_html_text.c writes what is hostile.
+ * report_html_bands.c its bands, report_html_member.c one member; report_html_text.c writes what is hostile.
  *
  * Threads: a page belongs to one.
  */
@@ -92,6 +92,7 @@ const char *herd_page_script(size_t *ret_len);
 /* ---- sections; 0 or -errno ---- */
 
 int herd_page_heat(struct herd_page *p);
+int herd_page_bands(struct herd_page *p);
 int herd_page_shared(struct herd_page *p);
 int herd_page_drift(struct herd_page *p);
 int herd_page_members(struct herd_page *p);

@@ -161,12 +161,12 @@ static void put_chips(struct herd_page *p, const struct herd_report_line *line)
 	snprintf(text, sizeof(text), "%u of %u have this, %u the herd's",
 		 v->count, v->members, v->herd_count);
 	put_chip(p, text);
-	if (v->has_baseline) {
+	if (herd_verdict_axis(v))
+		put_chip(p, herd_verdict_axis(v));
+	if (v->baseline_reasons && v->baseline_reasons != v->reasons) {
 		snprintf(text, sizeof(text), "baseline: %s",
-			 v->baseline_reasons ?
-				 herd_reason_text(v->baseline_reasons, reasons,
-						  sizeof(reasons)) :
-				 "equal");
+			 herd_reason_text(v->baseline_reasons, reasons,
+					  sizeof(reasons)));
 		put_chip(p, text);
 	}
 	if (f->known) {
@@ -290,7 +290,7 @@ static int put_member(struct herd_page *p, const struct herd_page_member *m,
 	if (m->problems) {
 		put(p, ", ");
 		herd_page_number(p->out, m->problems);
-		put(p, " not read");
+		put(p, m->problems == 1 ? " problem" : " problems");
 	}
 	put(p, "</span></summary>\n");
 	err = put_findings(p, &r);

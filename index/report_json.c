@@ -51,6 +51,8 @@ void herd_report_json_verdict(struct herd_json *j, const struct herd_finding *f,
 	if (v->has_baseline)
 		herd_report_json_reasons(j, "baseline_reasons",
 					 v->baseline_reasons);
+	if (herd_verdict_axis(v))
+		herd_json_string(j, "axis", herd_verdict_axis(v));
 	if (f->known) {
 		herd_json_object(j, "known");
 		herd_json_string(j, "kind", f->known->bad ? "bad" : "good");
@@ -420,6 +422,10 @@ int herd_report_json(const struct herd_report *r, struct herd_buf *out,
 	err = herd_problem_each(r->txn, instance->id, json_problem, &j);
 	herd_json_end(&j);
 	herd_report_json_knowledge(&j, r->herd);
+	herd_json_array(&j, "clusters");
+	herd_report_json_clusters(&j, r->herd, instance->id, &names);
+	herd_json_end(&j);
+	herd_json_bool(&j, "clusters_unknown", herd_herd_unclustered(r->herd));
 	json_counts(&j, r);
 	if (!err)
 		err = json_paths(&j, r);

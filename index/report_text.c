@@ -236,9 +236,9 @@ static int write_problems(const struct writing *w)
 {
 	const struct herd_instance *i = w->r->instance;
 
-	heading(w->out, "Could not be read");
+	heading(w->out, "Problems");
 	if (!i->problems)
-		herd_buf_printf(w->out, "nothing: all of it was read\n");
+		herd_buf_printf(w->out, "none: all of it was read\n");
 	else
 		herd_buf_printf(w->out, "%" PRIu64 " problem%s\n", i->problems,
 				i->problems == 1 ? "" : "s");
@@ -250,6 +250,7 @@ static int write_problems(const struct writing *w)
 static void write_names(const struct writing *w,
 			const struct herd_report_line *line)
 {
+	const char *axis = herd_verdict_axis(&line->finding->verdict);
 	char known[HERD_REPORT_KNOWN_MAX];
 
 	herd_buf_u8(w->out, '/');
@@ -260,10 +261,12 @@ static void write_names(const struct writing *w,
 	herd_report_known(line->finding, known);
 	herd_buf_printf(w->out, "%s%s\n", known[0] ? "  " : "", known);
 	if (line->explained)
-		herd_buf_printf(w->out, "       %s%s%s: %s\n",
+		herd_buf_printf(w->out, "       %s%s%s: %s%s%s%s\n",
 				line->meaning.category,
 				line->meaning.technique[0] ? " " : "",
-				line->meaning.technique, line->meaning.why);
+				line->meaning.technique, line->meaning.why,
+				axis ? " [" : "", axis ? axis : "",
+				axis ? "]" : "");
 }
 
 static void write_finding(const struct writing *w,

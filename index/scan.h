@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What attach.c, scan_full.c, scan_delta.c and scan_store.c share while one
+ * What attach*.c, scan_full.c, scan_delta.c and scan_store.c share while one
  * instance is indexed. A scan collects
  *
  *   nodes    names: where a path hangs and which record it leads to. A node
@@ -146,6 +146,20 @@ int herd_scan_checkpoint(struct herd_scan *s, bool force,
 /* The reference's entry through any of its paths; -ENOENT. Borrowed. */
 int herd_scan_reference_entry(struct herd_scan *s, uint32_t volume,
 			      uint64_t ino, struct herd_entry *ret);
+
+/* ---- attach_compare.c ---- */
+
+/*
+ * Whether the disk holds the volumes that were indexed; a name and a size do
+ * not tell where the source is a device.
+ */
+bool herd_scan_same_volumes(const struct herd_instance *i, uint32_t disk,
+			    struct herd_source *source);
+/*
+ * Pairs the volumes with the reference's and finds the bytes in which they
+ * differ. What stands in the way of that becomes a problem. -ENOMEM alone fails.
+ */
+int herd_scan_compare(struct herd_scan *s);
 
 /* ---- scan_full.c ---- */
 

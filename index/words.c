@@ -2,6 +2,7 @@
 #include "index/words.h"
 
 #include "index/json.h"
+#include "index/redact.h"
 #include "index/report.h"
 
 #include <stdarg.h>
@@ -107,6 +108,7 @@ void herd_words_bytes(struct herd_words *w, const void *bytes, size_t len,
 		else if (!n || piece[n - 1] != ' ')
 			piece[n++] = ' ';
 	}
+	herd_redact(piece, n);
 	herd_report_escape(&safe, piece, n);
 	if (!herd_buf_error(&safe))
 		add(w, (const char *)safe.data, safe.len,

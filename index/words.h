@@ -29,7 +29,8 @@ void herd_words_printf(struct herd_words *w, const char *fmt, ...)
 /* 12,345 */
 void herd_words_number(struct herd_words *w, uint64_t n);
 /*
- * Bytes of an image, escaped; blanks and tabs in a row become one blank. Not
+ * Bytes of an image, escaped, hashes of passwords taken out (index/redact.h);
+ * blanks and tabs in a row become one blank. Not
  * more than max bytes of output, then "…" and on with what follows.
  */
 void herd_words_bytes(struct herd_words *w, const void *bytes, size_t len,

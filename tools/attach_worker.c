@@ -323,6 +323,8 @@ static int attach(struct worker *w)
 		a.reference_disks = w->reference.sources;
 		a.n_reference_disks = w->reference.n;
 	}
+	if (w->shared->no_reference[0])
+		a.no_reference = w->shared->no_reference;
 	err = herd_attach(w->store, &a, &record, &w->shared->diag);
 	if (!err) {
 		report(w, &record);

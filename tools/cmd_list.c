@@ -43,7 +43,8 @@ static const char usage[] =
 "the severity (0 to 100, the higher the worse); both of these; instance; class;\n"
 "how many of the members have this very version; in what it differs; path; and\n"
 "behind \"--\" the category, the ATT&CK technique, and what is different in\n"
-"words. On a terminal narrower than 160 that last part is a line of its own.\n"
+"words; with a baseline, in brackets where it stands against herd and baseline.\n"
+"On a terminal narrower than 160 that last part is a line of its own.\n"
 "Bytes that could upset a terminal are shown as \\xHH.\n"
 "Exit status: 0 whether or not something deviates, 1 failed, 2 wrong usage.\n";
 
@@ -59,7 +60,10 @@ struct listing {
 	struct herd_buf out;
 	bool many_groups, wrap;
 	size_t name_width;
-	struct herd_buf bands;	/* what is to be said of them at the end */
+	struct herd_buf bands;	/* what is to be said of them at the end; as
+				   JSON an array of its own */
+	struct herd_json bands_json;
+	bool bands_unknown;	/* of some group */
 	size_t instances, odd_instances, shown_instances;
 	size_t deviant, volatile_paths, drift, suppressed;
 	uint64_t problems;
@@ -138,7 +142,8 @@ static void print_name(struct listing *l, const struct herd_group *g,
 		herd_buf_u8(&l->out, ' ');
 }
 
-static void print_meaning(struct listing *l, const struct herd_meaning *m)
+static void print_meaning(struct listing *l, const struct herd_meaning *m,
+			  const char *axis)
 {
 	if (l->wrap)
 		herd_buf_printf(&l->out, "\n%*s", 18, "");
@@ -146,6 +151,8 @@ static void print_meaning(struct listing *l, const struct herd_meaning *m)
 		herd_buf_printf(&l->out, "  -- ");
 	herd_buf_printf(&l->out, "%s%s%s: %s", m->category,
 			m->technique[0] ? " " : "", m->technique, m->why);
+	if (axis)
+		herd_buf_printf(&l->out, " [%s]", axis);
 }
 
 static void print_line(struct listing *l, const struct herd_group *g,
@@ -171,7 +178,7 @@ static void print_line(struct listing *l, const struct herd_group *g,
 		herd_buf_printf(&l->out, "  (and %zu below)", line->below);
 	herd_report_known(line->finding, known);
 	herd_buf_printf(&l->out, "%s%s", known[0] ? "  " : "", known);
-	print_meaning(l, &line->meaning);
+	print_meaning(l, &line->meaning, herd_verdict_axis(v));
 	herd_buf_u8(&l->out, '\n');
 }
 
@@ -261,6 +268,22 @@ static void cleanup_herd(struct herd_herd **h)
 	herd_herd_destroy(*h);
 }
 
+static int list_bands(struct listing *l, const struct herd_herd *h,
+		      const struct herd_report_names *names,
+		      struct herd_diag *diag)
+{
+	const struct herd_clustering *c = herd_herd_clustering(h);
+
+	l->bands_unknown |= herd_herd_unclustered(h);
+	if (l->json)
+		herd_report_json_clusters(&l->bands_json, h, 0, names);
+	if (l->json || !((c && herd_clustering_n(c) > 1) ||
+			 herd_herd_unclustered(h)))
+		return 0;
+	herd_buf_u8(&l->bands, '\n');
+	return herd_report_clusters(l->txn, h, &l->bands, diag);
+}
+
 static int list_group(struct listing *l, const struct herd_group *g,
 		      struct herd_diag *diag)
 {
@@ -282,12 +305,7 @@ static int list_group(struct listing *l, const struct herd_group *g,
 		l->shown_instances++;
 		err = list_instance(l, h, names.v[i].id, &names, diag);
 	}
-	if (!err && herd_herd_clustering(h) &&
-	    herd_clustering_n(herd_herd_clustering(h)) > 1 && !l->json) {
-		herd_buf_u8(&l->bands, '\n');
-		err = herd_report_clusters(l->txn, h, &l->bands, diag);
-	}
-	return err;
+	return err ? err : list_bands(l, h, &names, diag);
 }
 
 static int list_groups(struct listing *l, struct herd_diag *diag)
@@ -326,8 +344,9 @@ static void summary(const struct listing *l)
 		       herd_tool_count(l->suppressed, a, sizeof(a)),
 		       l->all || !l->suppressed ? "" : " (--all)");
 	if (l->problems)
-		printf("; %s could not be read (herdfs status --problems)",
-		       herd_tool_count(l->problems, c, sizeof(c)));
+		printf("; %s problem%s (herdfs status --problems)",
+		       herd_tool_count(l->problems, c, sizeof(c)),
+		       l->problems == 1 ? "" : "s");
 	printf("\n");
 }
 
@@ -356,6 +375,8 @@ static int list(struct listing *l)
 		herd_json_string(&l->j, "format", "herdfs list");
 		herd_json_uint(&l->j, "version", 1);
 		herd_json_array(&l->j, "findings");
+		herd_json_begin(&l->bands_json, &l->bands, 0);
+		herd_json_array(&l->bands_json, NULL);
 	} else {
 		l->wrap = width() && width() < 160;
 		herd_instance_each_name(l->txn, 0, fit_name, l);
@@ -374,11 +395,16 @@ static int list(struct listing *l)
 	}
 	if (l->json) {
 		herd_json_end(&l->j);
+		herd_json_end(&l->bands_json);
+		err = herd_json_finish(&l->bands_json);
+		herd_json_made(&l->j, "clusters", &l->bands);
+		herd_json_bool(&l->j, "clusters_unknown", l->bands_unknown);
+		l->bands.len = 0;
 		herd_json_uint(&l->j, "instances", l->instances);
 		herd_json_uint(&l->j, "suppressed", l->suppressed);
 		herd_json_uint(&l->j, "problems", l->problems);
 		herd_json_end(&l->j);
-		err = herd_json_finish(&l->j);
+		err = err ? err : herd_json_finish(&l->j);
 	}
 	flush(&l->out);
 	flush(&l->bands);

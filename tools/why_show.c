@@ -217,8 +217,12 @@ static void put_verdict(struct herd_buf *out, const struct herd_finding *f)
 static void put_meaning(struct herd_buf *out, const struct herd_finding *f,
 			const struct herd_meaning *m)
 {
+	const char *axis = herd_verdict_axis(&f->verdict);
+
 	if (f->verdict.class == HERD_CLASS_SAME)
 		return;
+	if (axis)
+		herd_buf_printf(out, "  is        %s\n", axis);
 	herd_buf_printf(out, "  why       %s\n  means     %s", m->why,
 			m->category);
 	if (m->technique[0])

@@ -9,6 +9,7 @@
 #include "acquire/base/cleanup.h"
 #include "index/json.h"
 #include "index/meaning.h"
+#include "index/redact.h"
 #include "index/verdict.h"
 
 #include <string.h>
@@ -67,6 +68,19 @@ static void check(const struct herd_rules *rules, struct part path,
 	check_line(m.technique, 12);
 }
 
+/* Hashes go, and stay away. */
+static void check_redact(struct part text)
+{
+	CLEANUP_FREE char *copy = malloc(text.len + 1);
+	bool any = herd_redact_finds(text.p, text.len);
+
+	MUST(copy);
+	if (text.len)
+		memcpy(copy, text.p, text.len);
+	MUST(herd_redact(copy, text.len) == any);
+	MUST(!herd_redact_finds(copy, text.len));
+}
+
 static void check_all(const struct herd_rules *rules, struct part path,
 		      struct part own, struct part herd)
 {
@@ -81,6 +95,8 @@ static void check_all(const struct herd_rules *rules, struct part path,
 				       .size = herd.len };
 
 	herd_meaning_wants(rules, path.p, path.len);
+	herd_meaning_shuns(rules, path.p, path.len);
+	check_redact(own);
 	check(rules, path, HERD_REASON_CONTENT, &a, &b);
 	check(rules, path, HERD_REASON_CONTENT, &b, &a);
 	check(rules, path, HERD_REASON_ADDED, &a, &none);

@@ -251,11 +251,93 @@ static void what_cannot_be_read_is_refused(void **state)
 	herd_store_close(s);
 }
 
+static int keep_text(void *arg, const char *path, size_t path_len,
+		     const char *text, size_t text_len)
+{
+	snprintf(arg, 2000, "%.*s: %.*s", (int)path_len, path, (int)text_len,
+		 text);
+	return 0;
+}
+
+/* Attaches base.raw beside itself; what is said of the comparison. */
+static void compared_with(const char *store, struct herd_source *ref,
+			  const char *no_reference, char problem[2000])
+{
+	struct herd_image img = { 0 };
+	struct herd_instance inst = { 0 };
+	struct herd_source *src = open_image("base.raw", &img);
+	struct herd_store *s = open_store(store);
+	struct herd_txn *t = NULL;
+	struct herd_attach a = { .group = "g",
+				 .instance = "sib",
+				 .images = &img,
+				 .disks = &src,
+				 .n_disks = 1,
+				 .reference_disks = &ref,
+				 .n_reference_disks = 1,
+				 .no_reference = no_reference,
+				 .now = 1000 };
+	bool said = ref || no_reference;
+
+	problem[0] = '\0';
+	assert_int_equal(attach(s, "base", "base.raw", NULL, NULL), 0);
+	assert_int_equal(herd_attach(s, &a, &inst, NULL), 0);
+	assert_int_equal(inst.problems, said ? 1 : 0);
+	assert_true(inst.entries > 1000);
+	assert_true(inst.inherited_files < inst.hashed_files);
+	assert_int_equal(herd_txn_begin(s, false, &t, NULL), 0);
+	assert_int_equal(herd_problem_each(t, inst.id, keep_text, problem), 0);
+	herd_txn_abort(t);
+	herd_instance_deinit(&inst);
+	herd_store_close(s);
+	herd_source_destroy(src);
+	herd_image_deinit(&img);
+	sh("rm -rf %s", store);
+}
+
+static void a_comparison_not_made_is_told(void **state)
+{
+	struct herd_image img = { 0 };
+	char problem[2000];
+
+	(void)state;
+	compared_with("none", NULL, NULL, problem);
+	assert_string_equal(problem, "");
+	compared_with("gone", NULL, "base.raw: No such file", problem);
+	assert_string_equal(problem, ".volumes: compared not block by block but "
+			    "in full, because the images of the reference base "
+			    "are not to be had (base.raw: No such file)");
+
+	/* the head of the volume is not that which was indexed */
+	assert_int_equal(sh("cp base.raw ref.raw; printf X | "
+			    "dd of=ref.raw bs=1 seek=1144 conv=notrunc"), 0);
+	struct herd_source *ref = open_image("ref.raw", &img);
+
+	compared_with("other", ref, NULL, problem);
+	assert_string_equal(problem, ".volumes/0: compared not block by block "
+			    "but in full, because ref.raw: not what was indexed "
+			    "as disk 0 of the reference base");
+	herd_source_destroy(ref);
+	herd_image_deinit(&img);
+
+	/* it is cut while it is being read */
+	assert_int_equal(sh("cp base.raw ref.raw"), 0);
+	ref = open_image("ref.raw", &img);
+	assert_int_equal(sh("truncate -s 1M ref.raw"), 0);
+	compared_with("cut", ref, NULL, problem);
+	assert_non_null(strstr(problem, ".volumes/0: compared not block by block "
+			       "but in full, because ref.raw: "));
+	herd_source_destroy(ref);
+	herd_image_deinit(&img);
+	sh("rm ref.raw");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(attaching_twice_is_no_work),
 		cmocka_unit_test(what_cannot_be_read_is_refused),
+		cmocka_unit_test(a_comparison_not_made_is_told),
 		cmocka_unit_test(changes_equal_full_scan),
 	};
 

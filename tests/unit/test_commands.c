@@ -33,7 +33,7 @@ static char program[PATH_MAX];
 
 struct world {
 	struct fx fx;
-	char out[65536], err[4096];
+	char out[1 << 18], err[4096];
 	int status;
 };
 
@@ -166,7 +166,7 @@ static void test_list(void **state)
 	lacks(w->out, "/etc/host");
 	lacks(w->out, "i-0");
 	has(w->out, "\n6 paths in 1 of 6 instances deviate; 6 volatile, 0 in "
-	    "drift (--all lists them); 1 could not be read");
+	    "drift (--all lists them); 1 problem (");
 	assert_int_equal(herdfs(w, "list --expand --all"), 0);
 	has(w->out, "/opt  -- ");
 	has(w->out, "/opt/\\x1b[31m\\xff  -- ");
@@ -335,6 +335,147 @@ static void test_status(void **state)
 	json_decref(j);
 }
 
+/* ---- a herd with a baseline ---- */
+
+static void axis_herd(struct world *w)
+{
+	struct fx_file files[] = {
+		DIR_(""), DIR_("etc"), FILE_("etc/motd", "old"),
+		FILE_("etc/issue", "old"), FILE_("etc/passwd", "root"),
+	};
+
+	fx_open(&w->fx);
+	fx_attach(&w->fx, "web", "base", HERD_ROLE_BASELINE, files,
+		  ARRAY_SIZE(files));
+	files[2].content = files[3].content = "new";
+	for (const char *name = "a\0b\0c\0d\0e\0"; *name; name += 2)
+		fx_attach(&w->fx, "web", name, HERD_ROLE_MEMBER, files,
+			  ARRAY_SIZE(files));
+	files[3].content = "old"; /* never updated */
+	files[4].content = "root and evil";
+	fx_attach(&w->fx, "web", "odd", HERD_ROLE_MEMBER, files,
+		  ARRAY_SIZE(files));
+}
+
+static void test_axes(void **state)
+{
+	static const char *const paths[] = { "etc/motd", "etc/issue",
+					     "etc/passwd" };
+	static const char *const axes[] = {
+		"new against the baseline, shared by the herd",
+		"odd against the herd, equal to the baseline",
+		"new against herd and baseline",
+	};
+	struct world w = { .status = 0 };
+	size_t i, seen = 0;
+	char part[200];
+	json_t *one;
+
+	(void)state;
+	axis_herd(&w);
+	assert_int_equal(herdfs(&w, "list --json --all --instance odd"), 0);
+	json_t *j = parsed(&w);
+
+	json_array_foreach(json_object_get(j, "findings"), i, one)
+		for (size_t p = 0; p < ARRAY_SIZE(paths); p++)
+			if (!strcmp(text(one, "path"), paths[p])) {
+				assert_string_equal(text(one, "axis"), axes[p]);
+				seen |= 1u << p;
+			}
+	assert_int_equal(seen, 7);
+	json_decref(j);
+	assert_int_equal(herdfs(&w, "list --all --instance odd"), 0);
+	for (i = 0; i < ARRAY_SIZE(axes); i++) {
+		snprintf(part, sizeof(part), " [%s]\n", axes[i]);
+		has(w.out, part);
+	}
+	assert_int_equal(herdfs(&w, "why --instance odd /etc/issue"), 0);
+	has(w.out, "; like the baseline\n  is        odd against the herd, "
+		   "equal to the baseline\n");
+	assert_int_equal(herdfs(&w, "report --html -"), 0);
+	has(w.out, "<span>new against herd and baseline</span>");
+	has(w.out, "<span>odd against the herd, equal to the baseline</span>");
+	has(w.out, "<span class=\"note\">new against the baseline, shared by "
+		   "the herd</span>");
+	fx_close(&w.fx);
+}
+
+/* ---- bands ---- */
+
+#define MANY 130 /* files; enough for a band of three or more */
+#define MORE 260 /* and for one alone where no package says anything */
+
+static void band_member(struct fx *fx, const char *name, const char *many,
+			const char *more)
+{
+	static char paths[MORE][16];
+	struct fx_file files[2 + MORE] = { DIR_(""), DIR_("srv") };
+
+	for (size_t i = 0; i < MORE; i++) {
+		snprintf(paths[i], sizeof(paths[i]), "srv/%zu", i);
+		files[2 + i] = (struct fx_file)FILE_(paths[i],
+						     i < MANY ? many : more);
+	}
+	fx_attach(fx, "web", name, HERD_ROLE_MEMBER, files, ARRAY_SIZE(files));
+}
+
+static const char *member(json_t *band, size_t i)
+{
+	const char *s = json_string_value(
+		json_array_get(json_object_get(band, "members"), i));
+
+	return s ? s : "";
+}
+
+static void test_bands(void **state)
+{
+	struct world w = { .status = 0 };
+	json_t *j, *bands, *against;
+
+	(void)state;
+	fx_open(&w.fx);
+	for (const char *name = "a\0b\0c\0d\0e\0"; *name; name += 2)
+		band_member(&w.fx, name, "old", "same");
+	for (const char *name = "p\0q\0r\0s\0"; *name; name += 2)
+		band_member(&w.fx, name, "new", "same");
+	band_member(&w.fx, "lone", "third", "other");
+	assert_int_equal(herdfs(&w, "list --json --min-rank 100"), 0);
+	j = parsed(&w);
+	bands = json_object_get(j, "clusters");
+	assert_int_equal(json_array_size(bands), 3);
+	assert_string_equal(text(json_array_get(bands, 0), "group"), "web");
+	assert_string_equal(member(json_array_get(bands, 0), 4), "e");
+	assert_string_equal(member(json_array_get(bands, 1), 0), "p");
+	assert_string_equal(member(json_array_get(bands, 2), 0), "lone");
+	assert_true(json_is_true(json_object_get(json_array_get(bands, 2),
+						 "small")));
+	assert_true(json_is_false(json_object_get(json_array_get(bands, 1),
+						  "small")));
+	against = json_object_get(json_array_get(bands, 1), "against");
+	assert_int_equal(json_integer_value(json_object_get(against, "has")),
+			 MANY);
+	assert_int_equal(json_integer_value(
+		json_object_get(against, "has_vouched")), 0);
+	json_decref(j);
+	assert_int_equal(herdfs(&w, "list --min-rank 100"), 0);
+	has(w.out, "Band 2: 1 member, judged with the band");
+	assert_int_equal(herdfs(&w, "report --html - --findings 2"), 0);
+	has(w.out, "href=\"#bands\"><b>3</b><span>bands</span>");
+	has(w.out, ">alone</b> judged with the band that it is nearest to; "
+		   "mostly vouched for by nothing: look at it as at a deviant"
+		   "<br><span class=\"any\">lone</span>");
+	has(w.out, "<span class=\"any\">p, q, r, s</span>");
+	has(w.out, "<td class=\"n\">130<br><span class=\"note\">0 vouched for"
+		   "</span></td>");
+	fx_close(&w.fx);
+	/* and none */
+	axis_herd(&w);
+	assert_int_equal(herdfs(&w, "report --html -"), 0);
+	has(w.out, "None: all instances are one band.");
+	lacks(w.out, "<span>bands</span>");
+	fx_close(&w.fx);
+}
+
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
@@ -344,6 +485,8 @@ int main(int argc, char **argv)
 		cmocka_unit_test(test_why),
 		cmocka_unit_test(test_why_json),
 		cmocka_unit_test(test_status),
+		cmocka_unit_test(test_axes),
+		cmocka_unit_test(test_bands),
 	};
 	char self[PATH_MAX];
 

@@ -64,7 +64,30 @@ static const char make_siblings[] =
 	"echo \"2026-09-21T14:13:20Z web-$i start\" >t/var/log/app.log\n"
 	"echo \"$i\" >>t/var/log/app.log\n"
 	"[ $i != 4 ] || sed -i s/09-21/09-11/ t/var/log/app.log\n"
+	/* whatever the name */
+	"h=$(printf '%s' abcdefghijklmnopqrstuvwxyz0123456789ABCDEFG$i)\n"
+	"mkdir -p t/var/backups t/root\n"
+	"echo \"root:\\$y\\$j9T\\$saltsalt\\$$h:19000:0:99999:7:::\" |"
+	" tee t/etc/shadow t/root/notes >t/var/backups/shadow.bak.1\n"
+	"echo \"password geheim$i\" >t/root/.netrc\n"
 	"image s$i; done\n";
+
+/* What a file keeps of a line that has a hash. */
+static void no_hash_is_kept(struct world *w, uint32_t id, const char *path)
+{
+	struct herd_entry e;
+	const void *text;
+	size_t len;
+
+	assert_true(is_kept(w, id, path, "root:$y$[hash "));
+	assert_int_equal(herd_entry_get(w->t, id, w->g.reference,
+					path_id(w, path), &e),
+			 0);
+	assert_int_equal(herd_kept_get(w->t, w->g.id, e.digest, &text, &len),
+			 0);
+	assert_null(memmem(text, len, "abcdefgh", 8));
+	assert_non_null(memmem(text, len, "]:19000:0:", 10));
+}
 
 static void test_siblings(void **state)
 {
@@ -93,6 +116,11 @@ static void test_siblings(void **state)
 		assert_int_equal(look(&w, id[i], "etc/chain.pem").sort,
 				 HERD_SORT_KEY + 1);
 		assert_false(is_kept(&w, id[i], "etc/chain.pem", ""));
+		no_hash_is_kept(&w, id[i], "etc/shadow");
+		no_hash_is_kept(&w, id[i], "var/backups/shadow.bak.1");
+		no_hash_is_kept(&w, id[i], "root/notes");
+		/* all of it is a secret */
+		assert_false(is_kept(&w, id[i], "root/.netrc", ""));
 		assert_true(is_kept(&w, id[i], "etc/issue", "Welcome to web-"));
 		assert_true(is_kept(&w, id[i], "etc/app.conf", "name web-"));
 		assert_false(is_kept(&w, id[i], "etc/large", ""));
@@ -182,6 +210,10 @@ static const char make_packages[] =
 	"new; image new\n"
 	/* who is in the way of the upgrade */
 	"echo trojan >t/usr/bin/alpha; image trojan\n"
+	/* who has the lists, and no package */
+	"for s in 'install ok half-installed' 'deinstall ok config-files'; do\n"
+	" new; sed -i \"/alpha/,/^$/s/install ok installed/$s/\""
+	" t/var/lib/dpkg/status; image \"${s##* }\"; done\n"
 	"new; echo other >t/usr/bin/alpha-helper; rm t/usr/share/alpha/gone\n"
 	"echo evil >t/etc/alpha.conf; sed -i /conf/d"
 	" t/var/lib/dpkg/info/alpha.md5sums; (cd t; md5sum etc/alpha.conf)"
@@ -270,6 +302,31 @@ static void test_packages(void **state)
 	world_close(&w);
 }
 
+/* What is not installed vouches for nothing. */
+static void test_not_installed(void **state)
+{
+	static const char *const images[] = { "half-installed",
+					      "config-files" };
+	struct world w;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(images); i++) {
+		world_open(&w, images[i]);
+		attach(&w, "i-1", "old", false);
+		attach(&w, "i-2", "old", false);
+		attach(&w, "i-3", "old", false);
+		attach(&w, "i-4", "old", false);
+		uint32_t id = attach(&w, "i-5", images[i], false);
+
+		world_judge(&w);
+		judged(&w, id, "usr/bin/alpha", D, HERD_REASON_CONTENT);
+		judged(&w, id, "usr/bin/alpha-new", D, HERD_REASON_ADDED);
+		judged(&w, id, "usr/share/alpha/old", D, HERD_REASON_ABSENT);
+		assert_int_equal(look(&w, id, "var/lib/dpkg/status").n_note, 0);
+		world_close(&w);
+	}
+}
+
 /* Most are upgraded: seen from those who are not. */
 static void test_upgraded_herd(void **state)
 {
@@ -338,6 +395,7 @@ int main(void)
 		cmocka_unit_test(test_siblings),
 		cmocka_unit_test(test_blind),
 		cmocka_unit_test(test_packages),
+		cmocka_unit_test(test_not_installed),
 		cmocka_unit_test(test_upgraded_herd),
 		cmocka_unit_test(test_hostile_packages),
 	};

@@ -322,7 +322,7 @@ static void test_reports(void **state)
 	r.findings = findings;
 	assert_int_equal(herd_report_text(&r, &out, NULL), 0);
 	herd_buf_u8(&out, 0);
-	for (i = 0; i < 9; i++) {
+	for (i = 0; i < 10; i++) {
 		static const char *const lines[] = {
 			"/policy, 3 rules, 1 expired\n            sha256 ",
 			"\nKnown       bad: rootkit, 1 digests\n"
@@ -336,6 +336,7 @@ static void test_reports(void **state)
 			"expires 2023-11-14\n",
 			"\nline 5, for 3 paths: /etc/**\n",
 			"\nsuppressed             8  deviant, but for",
+			" [new against herd and baseline]\n",
 		};
 
 		if (!strstr((char *)out.data, lines[i]))

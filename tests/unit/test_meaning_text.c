@@ -22,6 +22,13 @@
 	"Include /etc/ssh/sshd_config.d/*.conf\nPermitRootLogin prohibit-password\nUsePAM yes\n"
 
 static const struct saying accounts[] = {
+	/* no rule knows the name: the line is shown, but for the hash */
+	{ "var/backups/shadow.bak.1", "root:*:1::::::\n",
+	  "root:*:1::::::\ntoor:$5$salt$"
+	  "01234567890123456789012345678901234567890123:1::::::\n",
+	  "1 line added: toor:$5$[hash 4d78......................................]"
+	  ":1::::::",
+	  false },
 	{ "etc/passwd", PASSWD, PASSWD "toor:x:0:0::/root:/bin/bash\n",
 	  "1 line added: toor uid 0, shell /bin/bash", true },
 	{ "etc/passwd", PASSWD, PASSWD "eve:x:1001:1001::/home/eve:/bin/sh\n",

@@ -119,8 +119,8 @@ static const char golden[] =
 "  92      1/6      5/6  i-1               content                   content                   /etc/passwd\n"
 "  92      1/6      5/6  -                 added                     added                     /tmp  (and 9 below)\n"
 "\n"
-"Could not be read\n"
-"-----------------\n"
+"Problems\n"
+"--------\n"
 "1 problem\n"
 "/tmp/broken: block 7 \\x1b lies outside\n"
 "\n"
@@ -274,6 +274,7 @@ static void test_json(void **state)
 	assert_int_equal(json_integer_value(json_object_get(j, "members")), 6);
 	assert_int_equal(json_array_size(json_object_get(j, "findings")),
 			 w->report.n_findings);
+	assert_true(json_is_array(json_object_get(j, "clusters")));
 	f = json_array_get(json_object_get(j, "problems"), 0);
 	assert_string_equal(json_string_value(json_object_get(f, "path")),
 			    "tmp/broken");
