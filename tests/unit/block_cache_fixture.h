@@ -57,8 +57,8 @@ static inline void must(int err)
 	char text[900];
 
 	if (err)
-		print_message("%s\n", herd_diag_format(&diag, err, text,
-						       sizeof(text)));
+		print_message("%s\n",
+			      herd_diag_format(&diag, err, text, sizeof(text)));
 	assert_int_equal(err, 0);
 }
 
@@ -68,6 +68,14 @@ static inline struct herd_block_cache *open_cache(uint64_t limit)
 
 	must(herd_block_cache_open(cache_dir, limit, &c, &diag));
 	return c;
+}
+
+static inline struct herd_block_cache_stats stats_of(struct herd_block_cache *c)
+{
+	struct herd_block_cache_stats s;
+
+	herd_block_cache_stats(c, &s);
+	return s;
 }
 
 /* A path below the cache's folder, good until the eighth call from now. */

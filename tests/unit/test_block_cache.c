@@ -34,9 +34,8 @@ static void get_bytes(struct herd_block_cache *c, uint32_t index,
 	assert_memory_equal(got, p, len);
 }
 
-static const size_t lengths[] = { 1,	 511,	4095,	4096,
-				  4097,	 8192,	65536,	524288,
-				  524287, 1u << 20 };
+static const size_t lengths[] = { 1,	511,   4095,   4096,   4097,
+				  8192, 65536, 524288, 524287, 1u << 20 };
 
 /* Random bytes with zeros in various places. */
 static void shape(uint8_t *p, size_t len, unsigned how)
@@ -137,8 +136,17 @@ static void test_sharing(void **state)
 static void test_refused(void **state)
 {
 	static const char *const bad[] = {
-		"", "snap-", "snap", "vol-1", "snap-A", "snap-1/", "snap-..",
-		"snap-1 ", "../snap-1", "snap-1\n", NULL,
+		"",
+		"snap-",
+		"snap",
+		"vol-1",
+		"snap-A",
+		"snap-1/",
+		"snap-..",
+		"snap-1 ",
+		"../snap-1",
+		"snap-1\n",
+		NULL,
 		"snap-0123456789012345678901234567890123456789012345678901234567890",
 	};
 	struct herd_block_cache *c = open_cache(0);
@@ -151,9 +159,11 @@ static void test_refused(void **state)
 	herd_sha256(buf, sizeof(buf), sha);
 	for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
 		assert_int_equal(herd_block_cache_put(c, bad[i], 0, buf, 64,
-						      sha, NULL), -EINVAL);
+						      sha, NULL),
+				 -EINVAL);
 		assert_int_equal(herd_block_cache_get(c, bad[i], 0, buf, 64, &n,
-						      NULL, NULL), -EINVAL);
+						      NULL, NULL),
+				 -EINVAL);
 		assert_int_equal(herd_block_cache_digest(c, bad[i], 0, sha),
 				 -EINVAL);
 		assert_int_equal(herd_block_cache_put_list(c, bad[i], &l, NULL),
@@ -168,16 +178,19 @@ static void test_refused(void **state)
 				 -EINVAL);
 	}
 	assert_int_equal(herd_block_cache_put(c, A, HERD_BC_INDEXES, buf, 64,
-					      sha, NULL), -EINVAL);
+					      sha, NULL),
+			 -EINVAL);
 	assert_int_equal(herd_block_cache_put(c, A, 0, buf, 0, sha, NULL),
 			 -EINVAL);
 	assert_int_equal(herd_block_cache_put(c, A, 0, buf,
 					      HERD_BLOCK_SIZE_MAX + 1, sha,
-					      NULL), -EINVAL);
+					      NULL),
+			 -EINVAL);
 	must(herd_block_cache_put(c, A, HERD_BC_INDEXES - 1, buf, 64, sha,
 				  &diag));
 	assert_int_equal(herd_block_cache_get(c, A, HERD_BC_INDEXES - 1, buf,
-					      63, &n, NULL, NULL), -EOVERFLOW);
+					      63, &n, NULL, NULL),
+			 -EOVERFLOW);
 	must(herd_block_cache_get(c, A, HERD_BC_INDEXES - 1, buf, 64, &n, NULL,
 				  &diag));
 	assert_int_equal(count_dir(at("snapshots")), 1);
@@ -198,7 +211,7 @@ static void told_once(struct herd_block_cache *c, uint32_t index, size_t len,
 	herd_block_cache_stats(c, &after);
 	assert_int_equal(after.damaged, before.damaged + 1);
 	assert_int_equal(after.contents, on_disk().contents);
-	assert_true(after.bytes >= on_disk().bytes);	/* see docs/FORMAT.md */
+	assert_true(after.bytes >= on_disk().bytes); /* see docs/FORMAT.md */
 	must(put_seed(c, A, index, len, seed, NULL));
 	must(get_seed(c, A, index, len, seed));
 }
@@ -287,10 +300,11 @@ static void test_slot_elsewhere(void **state)
 	assert_int_equal(pread(fd, slot, 64, 128), 64);
 	assert_int_equal(pwrite(fd, slot, 64, 192), 64);
 	close(fd);
-	told_once(c, 3, 300, 3);	/* of another index */
+	told_once(c, 3, 300, 3); /* of another index */
 	assert_int_equal(rename(at("snapshots/" B "/digests"),
-				at("snapshots/" A "/digests")), 0);
-	told_once(c, 2, 300, 1);	/* of another snapshot */
+				at("snapshots/" A "/digests")),
+			 0);
+	told_once(c, 2, 300, 1); /* of another snapshot */
 	herd_block_cache_close(c);
 }
 
@@ -388,7 +402,12 @@ static int put_list(struct herd_block_cache *c, struct herd_block_list l)
 	return herd_block_cache_put_list(c, A, &l, NULL);
 }
 
-#define WITH(...) ({ struct herd_block_list l_ = sample; __VA_ARGS__; l_; })
+#define WITH(...)                                   \
+	({                                          \
+		struct herd_block_list l_ = sample; \
+		__VA_ARGS__;                        \
+		l_;                                 \
+	})
 
 static void test_lists_refused(void **state)
 {
@@ -405,9 +424,9 @@ static void test_lists_refused(void **state)
 	assert_int_equal(put_list(c, WITH(l_.block_size = 3 << 17)), -EINVAL);
 	assert_int_equal(put_list(c, WITH(l_.block_size = 1 << 21)), -EINVAL);
 	assert_int_equal(put_list(c, WITH(l_.volume_size = 0)), -EINVAL);
-	assert_int_equal(put_list(c, WITH(l_.volume_size =
-						  HERD_BC_VOLUME_MAX + 1)),
-			 -EINVAL);
+	assert_int_equal(
+		put_list(c, WITH(l_.volume_size = HERD_BC_VOLUME_MAX + 1)),
+		-EINVAL);
 	assert_int_equal(put_list(c, WITH(l_.block_size = 4096;
 					  l_.volume_size = 1ull << 40)),
 			 -EINVAL);
@@ -459,7 +478,8 @@ static void test_list_damage(void **state)
 	list_told_once(c);
 	must(herd_block_cache_put_list(c, B, &sample, &diag));
 	assert_int_equal(rename(at("snapshots/" B "/list"),
-				at("snapshots/" A "/list")), 0);
+				at("snapshots/" A "/list")),
+			 0);
 	list_told_once(c);
 	herd_block_cache_close(c);
 }
@@ -502,13 +522,16 @@ static void test_changed(void **state)
 			flip(at("snapshots/" B "/changed-from-" A),
 			     (uint64_t)i / 2);
 		else
-			assert_int_equal(truncate(at("snapshots/" B
-						     "/changed-from-" A),
-						  i / 2), 0);
+			assert_int_equal(
+				truncate(at("snapshots/" B "/changed-from-" A),
+					 i / 2),
+				0);
 		assert_int_equal(herd_block_cache_get_changed(c, A, B, &got, &n,
-							      NULL), -EBADMSG);
+							      NULL),
+				 -EBADMSG);
 		assert_int_equal(herd_block_cache_get_changed(c, A, B, &got, &n,
-							      NULL), -ENOENT);
+							      NULL),
+				 -ENOENT);
 		changed_round_trip(c, v, 4);
 	}
 	assert_null(got);
