@@ -36,6 +36,22 @@ static char *copy(const char *text, int *err)
 	return c;
 }
 
+/* Whoever goes into the background stands elsewhere. */
+static char *absolute(const char *path, int *err)
+{
+	CLEANUP_FREE char *here = NULL;
+	char *whole = NULL;
+
+	if (!path || *path == '/')
+		return copy(path, err);
+	here = getcwd(NULL, 0);
+	if (!here || asprintf(&whole, "%s/%s", here, path) < 0) {
+		*err = -ENOMEM;
+		return NULL;
+	}
+	return whole;
+}
+
 int herd_fetcher_create(const struct herd_fetcher_options *o,
 			struct herd_fetcher **ret)
 {
@@ -46,7 +62,7 @@ int herd_fetcher_create(const struct herd_fetcher_options *o,
 		return -ENOMEM;
 	f->control = -1;
 	f->options = *o;
-	f->options.cache_dir = copy(o->cache_dir, &err);
+	f->options.cache_dir = absolute(o->cache_dir, &err);
 	f->options.aws.profile = copy(o->aws.profile, &err);
 	f->options.aws.region = copy(o->aws.region, &err);
 	f->options.aws.endpoint_url = copy(o->aws.endpoint_url, &err);

@@ -11,6 +11,7 @@
 #include "fs/fuse_ops.h"
 #include "fs/fuse_server.h"
 #include "acquire/confine.h"
+#include "acquire/fetcher.h"
 #include "index/knowledge.h"
 
 #include <fcntl.h>
@@ -316,6 +317,8 @@ void herd_mount_serve(const struct herd_mount_plan *p, int sock)
 	sigset_t term;
 	int err;
 
+	/* the fetcher has its own */
+	herd_fetcher_forget_secrets();
 	signal(SIGINT, SIG_IGN);	/* the supervisor sees to the end */
 	signal(SIGHUP, SIG_IGN);
 	signal(SIGPIPE, SIG_IGN);

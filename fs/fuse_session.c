@@ -13,6 +13,9 @@
 #include "fs/fuse_mounts.h"
 #include "fs/fuse_server.h"
 
+#include "acquire/base/cleanup.h"
+#include "acquire/fetcher.h"
+
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
@@ -34,6 +37,7 @@ struct supervisor {
 	pid_t server;		/* 0: it has ended */
 	int status;		/* then: as wait gave it */
 	int sock, signals;
+	struct herd_fetcher *fetcher;	/* NULL: none */
 	int waiting;		/* of the process that waits for us, or -1 */
 	bool ready, ending;
 	unsigned lines;
@@ -227,7 +231,8 @@ static void answer_helper(struct supervisor *s, struct herd_mount_message *m)
 				       "attached after this was mounted");
 	} else {
 		stop_helper(i);
-		m->err = herd_helper_start(i->image, &h, &m->diag);
+		m->err = herd_helper_start(i->image, s->fetcher, &h,
+					   &m->diag);
 		if (!m->err)
 			i->helper = h.pid;
 	}
@@ -469,12 +474,17 @@ static int run(struct herd_mount_plan *p, int waiting, struct herd_diag *diag)
 		sigaddset(&set, wanted[i]);
 	sigprocmask(SIG_BLOCK, &set, &before);
 	s.signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
-	err = s.signals < 0 ? -errno : start_server(&s);
+	err = s.signals < 0 ? -errno : 0;
+	if (!err && p->mount->fetcher)
+		err = herd_fetcher_create(p->mount->fetcher, &s.fetcher);
+	if (!err)
+		err = start_server(&s);
 	if (!err) {
 		supervise(&s);
 		err = end_of(&s);
 	}
 	report(&s, err ? err : -EIO);	/* unless it has been told */
+	herd_fetcher_destroy(s.fetcher);
 	if (s.signals >= 0)
 		close(s.signals);
 	sigprocmask(SIG_SETMASK, &before, NULL);

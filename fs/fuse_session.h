@@ -4,7 +4,7 @@
  *
  *   supervisor   reads the list of images out of the store, parses nothing,
  *     │          starts qemu-nbd for an image when the server asks for it by
- *     │          number, writes the log, and unmounts when the server has
+ *     │          number, or connects it with the fetcher, writes the log, and unmounts when the server has
  *     │          ended, however it did
  *     └ server   mounts, opens the store, locks itself in, serves
  *
@@ -21,11 +21,15 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+struct herd_fetcher_options;
+
 struct herd_mount {
 	const char *store;	/* directory */
 	const char *group;	/* only this one; NULL: all */
 	const char *policy;	/* file; NULL: the store's own, if it has one */
 	const char *rules;	/* file; NULL: the user's own, if there are any */
+	/* how blocks of EBS snapshots are had; NULL: they are not */
+	const struct herd_fetcher_options *fetcher;
 	int64_t now;		/* seconds since 1970: which rules have expired */
 	const char *mountpoint;
 	const char *options;	/* for FUSE, "allow_other,…", or NULL */

@@ -232,6 +232,12 @@ static uint32_t disk_of(const struct herd_at *at)
 	return at->holder->record.volumes[at->entry.volume].disk;
 }
 
+/* What programs are told: they know no damaged record and no missing block. */
+static int as_told(int err)
+{
+	return err == -EBADMSG || err == -EREMOTEIO ? -EIO : err;
+}
+
 /* Source of the entry's disk. */
 static int get_disk(const struct herd_at *at, struct herd_tree_source **ret)
 {
@@ -329,7 +335,7 @@ static int read_pieces(const struct reading *r, const struct piece *v,
 		}
 		herd_disk_put(s);
 	}
-	return err == -EBADMSG ? -EIO : err;
+	return as_told(err);
 }
 
 /* A file in very many pieces: copied together, bit by bit. */
@@ -372,7 +378,7 @@ static int read_copied(const struct reading *r)
 	if (!err)
 		err = r->fn(r->arg, &iov, 1);
 	free(whole);
-	return err == -EBADMSG ? -EIO : err;
+	return as_told(err);
 }
 
 static int read_runs(const struct reading *r)
@@ -384,7 +390,7 @@ static int read_runs(const struct reading *r)
 	if (err == -EOVERFLOW)
 		return read_copied(r);
 	if (err)
-		return err == -EBADMSG ? -EIO : err;
+		return as_told(err);
 	return read_pieces(r, v, n);
 }
 

@@ -154,7 +154,9 @@ int herd_disk_get(struct herd_tree *t, struct herd_tree_instance *i,
 	}
 	if (!d->open) {
 		err = open_locked(t, i, disk, &diag);
-		if (err)
+		/* AWS may answer the next time */
+		if (err && (err == -ESTALE ||
+			    !herd_image_is_remote(&i->record.disks[disk])))
 			give_up(d);
 	}
 	if (!err) {
@@ -215,10 +217,12 @@ bool herd_disk_failed(struct herd_tree *t, struct herd_tree_instance *i,
 	/* a record that leads past the end of the image: not its fault */
 	if (err == -EBADMSG || err == -ENOMEM)
 		return false;
-	if (check(t, i, disk))
+	if (err != -EREMOTEIO && check(t, i, disk))
 		return false;
 	pthread_mutex_lock(&d->lock);
-	if (d->open && d->open != used) {
+	if (err == -EREMOTEIO) {
+		;	/* a block that cannot be had: others may be */
+	} else if (d->open && d->open != used) {
 		again = true;	/* somebody else opened it again */
 	} else if (herd_image_needs_helper(&i->record.disks[disk]) &&
 		   !d->failed && d->reopened < REOPEN_MAX) {

@@ -42,6 +42,10 @@ static bool same_images(const struct herd_instance *i,
 
 		if (strcmp(x->format, y->format) || x->n_files != y->n_files)
 			return false;
+		/* a snapshot is known by its name, and by nothing else */
+		if (herd_image_is_remote(x) &&
+		    strcmp(x->files[0].path, y->files[0].path))
+			return false;
 		for (size_t f = 0; f < x->n_files; f++)
 			if (x->files[f].size != y->files[f].size ||
 			    x->files[f].mtime_sec != y->files[f].mtime_sec ||
@@ -347,9 +351,12 @@ static int scan_all(struct herd_scan *s, struct herd_diag *diag)
 	stage(s->a, HERD_STAGE_READ);
 	int err = herd_scan_premade(s);
 
-	for (size_t i = 0; i < s->n_volumes && !err; i++)
-		if (s->volumes[i].volume)
-			err = scan_volume(s, &s->volumes[i], diag);
+	for (size_t i = 0; i < s->n_volumes && !err; i++) {
+		if (!s->volumes[i].volume)
+			continue;
+		err = scan_volume(s, &s->volumes[i], diag);
+		herd_scan_want(s, &s->volumes[i]);
+	}
 	return err ? err : fill_premade(s);
 }
 
@@ -416,6 +423,7 @@ static int describe_volume(const struct herd_scan_volume *v,
 		memcpy(out->geometry, vol->geometry, sizeof(out->geometry));
 	}
 	memcpy(out->head, v->head, sizeof(out->head));
+	out->basis = v->basis;
 	return err;
 }
 
@@ -454,6 +462,7 @@ static void scan_deinit(struct herd_scan *s)
 		herd_source_destroy(s->volumes[i].cached);
 		herd_source_destroy(s->volumes[i].source);
 		herd_extents_deinit(&s->volumes[i].changed);
+		herd_extents_deinit(&s->volumes[i].soon);
 		herd_idmap_deinit(&s->volumes[i].recs);
 	}
 	for (size_t i = 0; i < s->n_recs; i++)

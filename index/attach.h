@@ -44,6 +44,8 @@ struct herd_attach {
 	/* why there are none of them, to be kept with the instance; may be
 	   NULL: that is as the caller wants it */
 	const char *no_reference;
+	bool read_all;		/* nothing is taken over by metadata alone:
+				   see HERD_BASIS_METADATA */
 	unsigned threads;	/* 0: one a core */
 	uint64_t now;		/* for the record */
 	struct herd_progress *progress;	/* may be NULL */

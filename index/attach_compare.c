@@ -52,20 +52,26 @@ static void pair_volumes(struct herd_scan *s)
 }
 
 /*
- * Block status speaks of clusters, sixteen blocks and hundreds of inodes each:
- * reading those that changed is cheaper than looking into all that they hold.
+ * Block status speaks of clusters, sixteen blocks (of EBS 128) and hundreds of
+ * inodes each: reading those that changed is cheaper than looking into all that
+ * they hold. Unless the reference's would have to be fetched for it.
  */
 static int find_changed(struct herd_scan *s, struct herd_source *disk,
 			struct herd_source *ref,
 			const struct herd_extents *within,
-			struct herd_extents *ret, struct herd_diag *diag)
+			struct herd_extents *ret, bool *ret_compared,
+			struct herd_diag *diag)
 {
 	struct herd_extents clusters = { 0 };
 	uint64_t compared = 0;
 	int err = herd_source_diff(disk, ref, within, s->a->threads, &clusters,
 				   &compared, diag);
 
-	if (!err && !compared && clusters.n) {
+	*ret_compared = compared;
+	if (!err && !compared && clusters.n)
+		herd_source_want(disk, &clusters);
+	if (!err && !compared && clusters.n &&
+	    herd_source_at_hand(ref, &clusters)) {
 		err = herd_source_compare(disk, ref, &clusters, s->a->threads,
 					  ret, diag);
 	} else if (!err) {
@@ -103,6 +109,7 @@ static int compare_disk(struct herd_scan *s, uint32_t disk,
 {
 	struct herd_extents within = { 0 }, changed = { 0 };
 	struct herd_source *ref = NULL;
+	bool compared = false;
 	int err = 0;
 
 	if (disk < s->n_reference_disks)
@@ -119,10 +126,12 @@ static int compare_disk(struct herd_scan *s, uint32_t disk,
 			HERD_NO_OFFSET,
 			"not what was indexed as disk %u of the reference %s",
 			disk, s->reference.name);
+	if (!err && !ref && within.n && s->a->disks[disk]->ops->remote)
+		err = -EOPNOTSUPP;
 	if (!err && ref && within.n) {
 		herd_extents_normalise(&within);
 		err = find_changed(s, s->a->disks[disk], ref, &within, &changed,
-				   diag);
+				   &compared, diag);
 		for (size_t i = 0; i < s->n_volumes && !err; i++) {
 			struct herd_scan_volume *v = &s->volumes[i];
 
@@ -131,11 +140,30 @@ static int compare_disk(struct herd_scan *s, uint32_t disk,
 			err = herd_extents_window(&changed, v->part.start,
 						  v->part.len, &v->changed);
 			v->have_changed = !err;
+			v->basis = compared ? HERD_BASIS_CONTENT :
+					      HERD_BASIS_BLOCKS;
 		}
 	}
 	herd_extents_deinit(&within);
 	herd_extents_deinit(&changed);
 	return err;
+}
+
+/*
+ * What cannot be compared but over the network is not read in full either: a
+ * file whose inode is the reference's to the last bit is taken over, and that
+ * is said. Only where a file system keeps a time of change that programs
+ * cannot set.
+ */
+static void take_provisionally(struct herd_scan *s, uint32_t disk)
+{
+	for (size_t i = 0; i < s->n_volumes; i++) {
+		struct herd_scan_volume *v = &s->volumes[i];
+
+		if (v->disk == disk && v->paired &&
+		    (v->volume->features & HERD_VOLUME_INCREMENTAL))
+			v->basis = HERD_BASIS_METADATA;
+	}
 }
 
 /* Of the reference's disks, those that are what was indexed. */
@@ -175,7 +203,10 @@ int herd_scan_compare(struct herd_scan *s)
 		return -ENOMEM;
 	pair_volumes(s);
 
-	int err = s->a->no_reference ? note_missing_reference(s) : 0;
+	bool provisional = s->a->n_disks && s->a->disks[0]->ops->remote &&
+			   !s->a->read_all;
+	int err = s->a->no_reference && !provisional ?
+			  note_missing_reference(s) : 0;
 
 	for (uint32_t d = 0; d < s->a->n_disks && !err; d++) {
 		struct herd_diag diag;
@@ -183,6 +214,11 @@ int herd_scan_compare(struct herd_scan *s)
 
 		herd_diag_clear(&diag);
 		err = compare_disk(s, d, &diag);
+		if (err == -EOPNOTSUPP && s->a->disks[d]->ops->remote &&
+		    !s->a->read_all) {
+			take_provisionally(s, d);
+			err = 0;
+		}
 		if (err && err != -ENOMEM)
 			err = note_disk_in_full(s, d,
 						herd_diag_format(&diag, err,

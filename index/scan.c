@@ -220,22 +220,92 @@ static bool unchanged_in_place(const struct herd_scan_volume *v,
 	return i == inode->n_runs;
 }
 
+static bool same_time(const struct herd_time *a, const struct herd_time *b)
+{
+	return a->sec == b->sec && a->nsec == b->nsec;
+}
+
+/*
+ * All that a file system says of a file but when it was last read. Whoever
+ * writes to it changes ctime, unless he writes to the disk behind the file
+ * system's back, which is why this is provisional.
+ */
+static bool same_metadata(const struct herd_inode *inode,
+			  const struct herd_entry *ref, const void *encoded,
+			  size_t len)
+{
+	struct herd_entry own;
+
+	return inode->ino == ref->ino && inode->mode == ref->mode &&
+	       inode->uid == ref->uid && inode->gid == ref->gid &&
+	       inode->nlink == ref->nlink &&
+	       same_time(&inode->mtime, &ref->mtime) &&
+	       same_time(&inode->ctime, &ref->ctime) &&
+	       same_time(&inode->btime, &ref->btime) &&
+	       !herd_entry_decode(encoded, len, &own) &&
+	       !memcmp(own.xattr_digest, ref->xattr_digest,
+		       sizeof(own.xattr_digest));
+}
+
+/* So many ranges are asked for ahead at once. */
+#define SOON_MAX 256u
+
+void herd_scan_want(struct herd_scan *s, struct herd_scan_volume *v)
+{
+	if (s->a->disks[v->disk]->ops->want)
+		herd_source_want(v->source, &v->soon);
+	v->soon.n = 0;
+}
+
+/* A hint: that memory ran out loses nothing. */
+static void note_soon(struct herd_scan *s, struct herd_scan_volume *v,
+		      const struct herd_inode *inode)
+{
+	if (!s->a->disks[v->disk]->ops->want)
+		return;
+	for (size_t i = 0; i < inode->n_runs; i++)
+		if (herd_extents_add(&v->soon, inode->runs[i].phys,
+				     inode->runs[i].len))
+			break;
+	if (v->soon.n >= SOON_MAX)
+		herd_scan_want(s, v);
+}
+
+/* The reference's digest, where nothing says that the content is another. */
+static int inherit(struct herd_scan *s, struct herd_scan_volume *v,
+		   const struct herd_inode *inode, struct herd_rec *rec)
+{
+	struct herd_entry ref;
+
+	if ((!v->have_changed && v->basis != HERD_BASIS_METADATA) ||
+	    herd_scan_reference_entry(s, v->index, inode->ino, &ref) ||
+	    !unchanged_in_place(v, inode, &ref))
+		return -ENOENT;
+	int err = herd_hash_pool_encode(s->pool, inode, ref.digest_kind,
+					ref.digest, rec);
+
+	if (err)
+		return err;
+	if (v->basis == HERD_BASIS_METADATA &&
+	    !same_metadata(inode, &ref, rec->encoded, rec->len))
+		return -ENOENT;
+	rec->inherited = true;
+	return 0;
+}
+
 /* -ENOENT when the digest has to be computed. */
 static int known_digest(struct herd_scan *s, struct herd_scan_volume *v,
 			const struct herd_inode *inode, struct herd_rec *rec)
 {
-	struct herd_entry ref;
 	uint8_t digest[32], kind = 0;
 
 	if (inode->content != HERD_CONTENT_RUNS)
 		return -ENOENT;
-	if (v->have_changed &&
-	    !herd_scan_reference_entry(s, v->index, inode->ino, &ref) &&
-	    unchanged_in_place(v, inode, &ref)) {
-		rec->inherited = true;
-		return herd_hash_pool_encode(s->pool, inode, ref.digest_kind,
-					     ref.digest, rec);
-	}
+
+	int err = inherit(s, v, inode, rec);
+
+	if (err != -ENOENT)
+		return err;
 	if (s->resuming &&
 	    !herd_partial_get(s->txn, s->key, v->index, inode->ino, digest,
 			      &kind) &&
@@ -324,6 +394,7 @@ static int fill_rec(struct herd_scan *s, struct herd_scan_volume *v,
 		return err;
 	/* the type is needed before the pool has done the rest */
 	rec->mode = inode->mode;
+	note_soon(s, v, inode);
 	return herd_hash_pool_push(s->pool, v->source, v->volume, inode, rec);
 }
 

@@ -46,8 +46,10 @@ struct herd_scan_volume {
 				   the same geometry */
 	bool have_changed;	/* `changed` is valid (implies paired) */
 	struct herd_extents changed;	/* bytes of the volume */
+	enum herd_basis basis;
 	bool delta;		/* was read by its changes alone */
 	struct herd_idmap recs;	/* ino → struct herd_rec * */
+	struct herd_extents soon;	/* to be hashed: not yet asked for ahead */
 	uint64_t budget;	/* bytes of content that may still be claimed */
 	uint32_t root;		/* node of its mount point */
 	uint32_t shadow;	/* node of .volumes/<disk>/p<N>, or HERD_NO_NODE */
@@ -142,6 +144,9 @@ int herd_scan_problem(struct herd_scan *s, uint32_t path_node, const char *path,
 	__attribute__((format(printf, 4, 5)));
 int herd_scan_checkpoint(struct herd_scan *s, bool force,
 			 struct herd_diag *diag);
+
+/* Has what lies ahead of the pool fetched, where that takes a network. */
+void herd_scan_want(struct herd_scan *s, struct herd_scan_volume *v);
 
 /* The reference's entry through any of its paths; -ENOENT. Borrowed. */
 int herd_scan_reference_entry(struct herd_scan *s, uint32_t volume,

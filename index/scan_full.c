@@ -361,7 +361,16 @@ int herd_scan_below(struct herd_scan *s, struct herd_scan_volume *v,
 int herd_scan_full(struct herd_scan *s, struct herd_scan_volume *v)
 {
 	struct herd_idmap visited = { 0 };
+	struct herd_extents tables = { 0 };
 	struct herd_rec *rec = NULL;
+
+	if (s->a->disks[v->disk]->ops->want && v->volume->ops->tables &&
+	    !v->volume->ops->tables(v->volume, &tables)) {
+		herd_extents_normalise(&tables);
+		herd_source_want(v->source, &tables);
+	}
+	herd_extents_deinit(&tables);
+
 	int err = herd_scan_rec(s, v, v->volume->root_ino, DT_DIR, &rec);
 
 	if (err)

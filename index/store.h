@@ -100,6 +100,17 @@ int herd_group_each(struct herd_txn *t,
 
 enum herd_role { HERD_ROLE_MEMBER, HERD_ROLE_BASELINE };
 
+/* By what the files of a volume were found equal to the reference's. */
+enum herd_basis {
+	HERD_BASIS_CONTENT,	/* all were read, or every byte compared */
+	HERD_BASIS_BLOCKS,	/* their blocks are the reference's, as the disk's
+				   format or EBS says */
+	HERD_BASIS_METADATA,	/* provisionally: inode, size, times, places and
+				   attributes are equal; content was not read */
+	HERD_BASIS_MAX
+};
+const char *herd_basis_name(enum herd_basis b);
+
 struct herd_stored_volume {
 	uint32_t disk;		/* index into disks */
 	uint32_t partition;
@@ -109,6 +120,7 @@ struct herd_stored_volume {
 	uint8_t geometry[32];
 	uint8_t head[32];	/* herd_volume_head; zeros: not known */
 	uint64_t entries;
+	enum herd_basis basis;
 };
 
 struct herd_instance {

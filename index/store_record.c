@@ -120,6 +120,7 @@ static void put_volume(struct herd_buf *out, const struct herd_stored_volume *v)
 	herd_buf_put(out, v->geometry, sizeof(v->geometry));
 	herd_buf_put(out, v->head, sizeof(v->head));
 	herd_buf_varint(out, v->entries);
+	herd_buf_u8(out, (uint8_t)v->basis);
 }
 
 static int get_volume(struct herd_cursor *c, struct herd_stored_volume *v,
@@ -138,11 +139,24 @@ static int get_volume(struct herd_cursor *c, struct herd_stored_volume *v,
 	herd_cur_copy(c, v->geometry, sizeof(v->geometry));
 	herd_cur_copy(c, v->head, sizeof(v->head));
 	v->entries = herd_cur_varint(c);
+	unsigned basis = herd_cur_u8(c);
+
+	if (basis >= HERD_BASIS_MAX)
+		return -EBADMSG;
+	v->basis = basis;
 	if (c->bad || v->disk >= n_disks || v->len > INT64_MAX ||
 	    v->start > INT64_MAX - v->len)
 		return -EBADMSG;
 	return v->fs && v->uuid && v->label && v->mount && v->note ?
 	       0 : -ENOMEM;
+}
+
+const char *herd_basis_name(enum herd_basis b)
+{
+	static const char *const names[HERD_BASIS_MAX] = { "content", "blocks",
+							   "metadata" };
+
+	return (unsigned)b < HERD_BASIS_MAX ? names[b] : "unknown";
 }
 
 /* ---- the whole ---- */

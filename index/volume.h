@@ -104,6 +104,9 @@ struct herd_volume_ops {
 	int (*inodes_in)(struct herd_volume *v, const struct herd_extents *e,
 			 int (*fn)(void *arg, uint64_t ino), void *arg,
 			 struct herd_diag *diag);
+	/* May be NULL. Where what a walk through all of it needs lies, apart
+	   from directories: the parts of inode tables that are in use. */
+	int (*tables)(struct herd_volume *v, struct herd_extents *ret);
 	void (*destroy)(struct herd_volume *v);
 };
 

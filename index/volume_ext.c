@@ -457,6 +457,31 @@ static int ext_inodes_in(struct herd_volume *v, const struct herd_extents *e,
 
 /* ---- the volume ---- */
 
+/* What of each group's table was ever used, where the group says so. */
+static int ext_tables(struct herd_volume *v, struct herd_extents *ret)
+{
+	struct herd_ext *ext = (struct herd_ext *)v;
+	uint32_t per = ext->fs->super->s_inodes_per_group;
+	bool tells = ext2fs_has_group_desc_csum(ext->fs);
+	int err = 0;
+
+	for (size_t i = 0; i < ext->n_tables && !err; i++) {
+		dgrp_t g = (dgrp_t)((ext->tables[i].first - 1) / per);
+		uint32_t unused = tells ? ext2fs_bg_itable_unused(ext->fs, g) :
+					  0;
+
+		if (tells && ext2fs_bg_flags_test(ext->fs, g,
+						  EXT2_BG_INODE_UNINIT))
+			continue;
+		if (unused > per)
+			unused = 0;
+		err = herd_extents_add(ret, ext->tables[i].start,
+				       ext->table_len - (uint64_t)unused *
+				       ext->inode_size);
+	}
+	return err;
+}
+
 static void ext_destroy(struct herd_volume *v)
 {
 	struct herd_ext *ext = herd_ext_of(v);
@@ -476,6 +501,7 @@ static const struct herd_volume_ops ext_ops = {
 	.readdir = herd_ext_readdir,
 	.inode = herd_ext_inode,
 	.inodes_in = ext_inodes_in,
+	.tables = ext_tables,
 	.destroy = ext_destroy,
 };
 

@@ -10,6 +10,7 @@
 
 #include "acquire/base/cleanup.h"
 #include "acquire/confine.h"
+#include "acquire/fetcher.h"
 
 #include <signal.h>
 #include <stdio.h>
@@ -75,8 +76,8 @@ static int start_helpers(struct worker *w, struct disks *d,
 
 	for (size_t i = 0; !err && i < d->n; i++) {
 		if (herd_image_needs_helper(&d->images[i]))
-			err = herd_helper_start(&d->images[i], &d->helpers[i],
-						diag);
+			err = herd_helper_start(&d->images[i], w->job->fetcher,
+						&d->helpers[i], diag);
 		touch(w);
 	}
 	return err;
@@ -257,6 +258,11 @@ static int open_disks(struct worker *w, struct disks *d,
 				      &d->sources[i], diag);
 		atomic_fetch_add(&w->shared->disk_bytes,
 				 bytes_to_compare(&d->images[i]));
+		/* of a snapshot this is the first that is known of it */
+		if (!err && herd_image_is_remote(&d->images[i]) &&
+		    !d->images[i].size)
+			d->images[i].size = d->images[i].files[0].size =
+				d->sources[i]->size;
 		touch(w);
 	}
 	return err;
@@ -309,7 +315,7 @@ static int attach(struct worker *w)
 		.disks = w->own.sources, .n_disks = w->own.n,
 		.threads = job->threads, .now = job->now,
 		.tokens = job->tokens, .n_tokens = job->n_tokens,
-		.no_identity = job->no_identity,
+		.no_identity = job->no_identity, .read_all = job->read_all,
 		.progress = &w->shared->progress,
 	};
 	int err = open_disks(w, &w->own, &w->shared->diag);
@@ -349,6 +355,8 @@ static int work(struct worker *w)
 		prepare_reference(w);
 		err = limit_memory(w->job);
 	}
+	/* the fetcher has them by now, and nobody else needs them */
+	herd_fetcher_forget_secrets();
 	if (!err)
 		err = lock_in(w);
 	return err ? err : attach(w);
