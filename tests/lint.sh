@@ -54,7 +54,7 @@ out=$(
 	place 'et/|com_err' 'index/volume_ext[a-z_]*\.[ch]'
 	place 'libnbd\.h' 'acquire/source_nbd\.c'
 	place 'jansson\.h' 'index/json\.c|acquire/aws/credentials[a-z_]*\.c|acquire/aws/call[a-z_]*\.c|acquire/aws/ebs_page\.c'
-	place 'curl/' 'acquire/aws/http\.c'
+	place 'curl/' 'acquire/aws/http[a-z_]*\.[ch]'
 	place 'expat\.h' 'acquire/aws/xml\.c'
 	place 'seccomp\.h' 'acquire/confine\.c'
 	place 'fuse' 'fs/fuse_[a-z_]*\.[ch]'

@@ -27,9 +27,11 @@ struct herd_http_limits {
 
 struct herd_http_options {
 	const char *ca_bundle;	/* PEM file, or NULL: the system's */
-	unsigned connections;	/* at most, to all hosts together [64] */
+	unsigned connections;	/* at most, to all hosts together, and requests
+				   at once; further ones wait, their time not
+				   running [64] */
 	bool no_proxy;		/* leave the proxy variables alone (link-local
-				   addresses are never behind a proxy) */
+				   and loopback addresses are never behind one) */
 };
 
 struct herd_http_request {
@@ -43,6 +45,9 @@ struct herd_http_request {
 	size_t body_len;
 	size_t answer_max;	/* a longer body is an error, -EOVERFLOW */
 	struct herd_http_limits limits;
+	bool fresh;		/* a connection of its own: one that was kept may
+				   turn out dead, and then libcurl sends the
+				   request again by itself */
 };
 
 struct herd_http_answer {
@@ -55,7 +60,7 @@ struct herd_http_answer {
 	struct herd_buf headers;	/* "Name: value\n" lines, folded ones
 					   joined, control characters gone */
 	struct herd_buf body;
-	uint64_t sent, received;	/* bytes on the wire, for the bill */
+	uint64_t sent, received;	/* bytes of HTTP, for the bill */
 };
 
 /* The value of a header, case ignored; NULL when there is none. buf receives
@@ -64,8 +69,8 @@ const char *herd_http_header(const struct herd_http_answer *a, const char *name,
 			     char *buf, size_t size);
 void herd_http_answer_deinit(struct herd_http_answer *a);
 
-/* Called once for each request. answer belongs to the caller of herd_http; take
-   its body away by moving the buffer and setting it to HERD_BUF_INIT. */
+/* Called once for each request. answer is there until it returns; take its body
+   away by moving the buffer and setting it to HERD_BUF_INIT. */
 typedef void herd_http_done(void *arg, struct herd_http_answer *answer);
 
 int herd_http_create(const struct herd_http_options *o, struct herd_http **ret,
@@ -73,13 +78,15 @@ int herd_http_create(const struct herd_http_options *o, struct herd_http **ret,
 /* Requests in flight are ended, their callbacks called with -ECANCELED. */
 void herd_http_destroy(struct herd_http *h);
 
-/* Copies everything but the body, which must live until done is called. */
+/* Copies everything but the body, which must live until done is called. -EINVAL
+   for what is no http or https URL, or has control characters. */
 int herd_http_add(struct herd_http *h, const struct herd_http_request *r,
 		  herd_http_done *done, void *arg);
 size_t herd_http_pending(const struct herd_http *h);
 /*
  * Works for at most timeout_ms, or until something happens on one of `extra`
  * (poll(2)'s own structures, revents filled; may be NULL) or a request ends.
+ * Below 0: without a limit. Ends early where a signal came.
  */
 int herd_http_run(struct herd_http *h, struct pollfd *extra, unsigned n_extra,
 		  int timeout_ms);
