@@ -66,3 +66,8 @@ bool herd_md5(const void *p, size_t len, uint8_t out[HERD_MD5_LEN])
 {
 	return EVP_Digest(p, len, out, NULL, EVP_md5(), NULL) == 1;
 }
+
+bool herd_sha1(const void *p, size_t len, uint8_t out[HERD_SHA1_LEN])
+{
+	return EVP_Digest(p, len, out, NULL, EVP_sha1(), NULL) == 1;
+}

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * SHA-256 (and MD5), by OpenSSL. A hasher belongs to one thread; it may be used again
+ * SHA-256 (and MD5, SHA-1), by OpenSSL. A hasher belongs to one thread; it may be used again
  * after herd_sha256_final. herd_sha256 is for small things in one piece.
  */
 #ifndef HERD_SHA256_H
@@ -26,5 +26,9 @@ void herd_sha256(const void *p, size_t len, uint8_t out[HERD_SHA256_LEN]);
    not do it. */
 #define HERD_MD5_LEN 16
 bool herd_md5(const void *p, size_t len, uint8_t out[HERD_MD5_LEN]);
+
+/* SHA-1 is what the AWS CLI names its cache's files by. false: as above. */
+#define HERD_SHA1_LEN 20
+bool herd_sha1(const void *p, size_t len, uint8_t out[HERD_SHA1_LEN]);
 
 #endif
