@@ -14,7 +14,7 @@
 #define PAGE_MAX (8u << 20)  /* bytes; 10,000 blocks with two tokens are 6 MB */
 #define IDLE_PAGES_MAX 1000u /* pages on end without a block in them */
 #define IDLE_RESTARTS_MAX 3u /* on end, without a block in between */
-#define MISSING_RETRIES 4u
+#define MISSING_RETRIES 5u
 #define PUBLIC                                                                \
 	"a public AMI's snapshot cannot be read over EBS direct, nor can an " \
 	"archived one or one on an Outpost"
