@@ -17,18 +17,6 @@
 #define CHANGED_MAGIC "herdBC1\n"
 #define BLOCK_SIZE_MIN 512u
 
-void herd_block_list_deinit(struct herd_block_list *l)
-{
-	int saved = errno;
-
-	for (size_t i = 0; l->tokens && i < l->n; i++)
-		free(l->tokens[i]);
-	free(l->tokens);
-	free(l->indexes);
-	*l = (struct herd_block_list){ 0 };
-	errno = saved;
-}
-
 /* ---- what both have ---- */
 
 /* How many blocks there are; 0: these sizes are none. */

@@ -9,7 +9,8 @@
 #include "acquire/base/cleanup.h"
 #include "index/identity.h"
 #include "index/report.h"
-#include "tools/attach_watch.h"
+#include "tools/attach_run.h"
+#include "tools/aws_arguments.h"
 #include "tools/commands.h"
 #include "tools/common.h"
 
@@ -22,17 +23,14 @@
 #include <sys/mman.h>
 #include <sys/wait.h>
 
-#define STALL_SECONDS 60
-#define MEMORY_LEAST (1ull << 30)
-
 struct options {
 	struct herd_job job;	/* what is the same for all instances */
 	const char **disks;	/* --disk */
 	size_t n_disks;
 	struct herd_attach_token *tokens;	/* --identity */
 	const char *instance;
-	unsigned stall_seconds;
-	bool json, quiet;
+	struct herd_attach_run run;
+	struct herd_aws_arguments aws;
 };
 
 static const char help[] =
@@ -40,7 +38,7 @@ static const char help[] =
 "  or:  herdfs attach --asg NAME --instance NAME --disk FILE…\n"
 "Puts disk images of a group's instances into the index. Each IMAGE is one\n"
 "instance, named after the file: i-1.raw, i-1.qcow2, i-1.E01, i-1.raw.001 are\n"
-"i-1. Images are only read.\n\n"
+"i-1. ebs:snap-… is an EBS snapshot. Images are only read.\n\n"
 "  --asg NAME        the group (Auto Scaling Group); made if it is new\n"
 "  --instance NAME   the name of the (one) instance\n"
 "  --disk FILE       a disk of the (one) instance; once for each of them\n"
@@ -57,6 +55,10 @@ static const char help[] =
 "                    found out from content when not given\n"
 "  --backing DIR     where backing files may lie, beside the image's own folder\n"
 "  --threads N       how many hash and compare; one for each core\n"
+"  --read-all        of an EBS snapshot that has no lineage in common with the\n"
+"                    reference's, read every file, also where all of its\n"
+"                    metadata is the same\n"
+HERD_AWS_HELP
 "  --store DIR       the index; else $HERDFS_STORE, else\n"
 "                    $XDG_DATA_HOME/herdfs or ~/.local/share/herdfs\n"
 "  --json            one line of JSON for each instance\n"
@@ -95,7 +97,8 @@ static void name_of_image(const char *path, char *name)
 	const char *base = strrchr(path, '/');
 	char *dot;
 
-	base = base ? base + 1 : path;
+	base = herd_ebs_snapshot(path) ? path + strlen("ebs:") :
+	       base ? base + 1 : path;
 	memcpy(name, base, strlen(base) + 1);
 	dot = strrchr(name, '.');
 	if (dot && dot != name && segment_extension(dot + 1)) {
@@ -112,218 +115,12 @@ static void name_of_image(const char *path, char *name)
 		*dot = '\0';
 }
 
-/* Whether it is shown as it is everywhere: in a listing, in JSON, as a folder. */
-static bool shows_as_it_is(const char *name)
-{
-	CLEANUP_BUF struct herd_buf shown = HERD_BUF_INIT;
-
-	herd_report_escape(&shown, name, strlen(name));
-	return !shown.failed && shown.len == strlen(name);
-}
-
-/* What speaks against the name of a group or an instance; NULL: nothing. */
-static const char *name_problem(const char *name, size_t max)
-{
-	if (!*name || !strcmp(name, ".") || !strcmp(name, "..") ||
-	    strchr(name, '/'))
-		return "it could not be a folder";
-	if (strlen(name) > max)
-		return "it is too long";
-	if (!shows_as_it_is(name))
-		return "it has characters that cannot be shown";
-	return NULL;
-}
-
-static const char *instance_name_problem(const char *name)
-{
-	/* what the group's folder holds beside its instances, or will */
-	static const char *const taken[] = { "herd.json", "README.txt",
-					     "clusters" };
-
-	for (size_t i = 0; i < ARRAY_SIZE(taken); i++)
-		if (strcmp(name, taken[i]) == 0)
-			return "the group's folder has something else of that name";
-	return name_problem(name, HERD_INSTANCE_NAME_MAX);
-}
-
-/* ---- saying what came of it ---- */
-
-static void say_attached(const char *label, const struct herd_job *job,
-			 const struct herd_worker_shared *s, bool already)
-{
-	char entries[32], files[32], bytes[16], hashed[16], problems[32];
-
-	printf("%s: %s%s: %s entries, %s, ", label,
-	       already ? "already attached" : "attached",
-	       job->role == HERD_ROLE_BASELINE ? " as baseline" : "",
-	       herd_tool_count(s->entries, entries, sizeof(entries)),
-	       herd_tool_bytes(s->bytes, bytes, sizeof(bytes)));
-	herd_tool_count(s->hashed_files, files, sizeof(files));
-	herd_tool_bytes(s->hashed_bytes, hashed, sizeof(hashed));
-	printf("%s file%s hashed (%s)", files, s->hashed_files == 1 ? "" : "s",
-	       hashed);
-	if (s->inherited_files)
-		printf(", the rest unchanged from %s", s->reference[0] ?
-		       s->reference : "the reference");
-	fputs("; ", stdout);
-	printf("%s problem%s\n",
-	       herd_tool_count(s->problems, problems, sizeof(problems)),
-	       s->problems == 1 ? "" : "s");
-	for (size_t i = 0; i < HERD_WORKER_PROBLEMS && s->problem[i][0]; i++)
-		printf("  %s\n", s->problem[i]);
-	if (s->problems > HERD_WORKER_PROBLEMS)
-		puts("  … herdfs status --problems shows all of them");
-}
-
-static void json_line(const struct herd_job *job,
-		      const struct herd_worker_shared *s, const char *result,
-		      const char *error, double took)
-{
-	CLEANUP_BUF struct herd_buf out = HERD_BUF_INIT;
-	struct herd_json j;
-
-	herd_json_begin(&j, &out, 0);
-	herd_json_object(&j, NULL);
-	herd_json_string(&j, "group", job->group);
-	herd_json_string(&j, "instance", job->instance);
-	herd_json_string(&j, "role", job->role == HERD_ROLE_BASELINE ?
-			 "baseline" : "member");
-	herd_json_string(&j, "result", result);
-	if (error) {
-		herd_json_string(&j, "error", error);
-	} else {
-		herd_json_uint(&j, "entries", s->entries);
-		herd_json_uint(&j, "files", s->files);
-		herd_json_uint(&j, "bytes", s->bytes);
-		herd_json_uint(&j, "hashed_files", s->hashed_files);
-		herd_json_uint(&j, "hashed_bytes", s->hashed_bytes);
-		herd_json_uint(&j, "inherited_files", s->inherited_files);
-		herd_json_uint(&j, "inherited_bytes", s->inherited_bytes);
-		herd_json_uint(&j, "problems", s->problems);
-		if (s->reference[0])
-			herd_json_string(&j, "reference", s->reference);
-		else
-			herd_json_null(&j, "reference");
-	}
-	herd_json_uint(&j, "milliseconds", (uint64_t)(took * 1000));
-	herd_json_end(&j);
-	herd_tool_print_json(&j, &out);
-}
-
-/* The worker may have been taken over: no text of its is trusted to end. */
-static void make_safe(struct herd_worker_shared *s)
-{
-	s->diag.source[sizeof(s->diag.source) - 1] = '\0';
-	s->diag.message[sizeof(s->diag.message) - 1] = '\0';
-	s->reference[sizeof(s->reference) - 1] = '\0';
-	s->no_reference[sizeof(s->no_reference) - 1] = '\0';
-	s->missing[sizeof(s->missing) - 1] = '\0';
-	herd_text_clean(s->reference);
-	for (size_t i = 0; i < HERD_WORKER_PROBLEMS; i++) {
-		s->problem[i][sizeof(s->problem[i]) - 1] = '\0';
-		herd_text_clean(s->problem[i]);
-	}
-}
-
-/* Why there is no result, as one line. */
-static void describe_failure(char *text, size_t size,
-			     const struct options *o, enum herd_end end, int status,
-			     const struct herd_worker_shared *s)
-{
-	const char *stage = herd_stage_text(atomic_load(&s->progress.stage));
-	char why[900];
-
-	if (end == HERD_END_STOPPED)
-		snprintf(text, size, "interrupted: not attached");
-	else if (end == HERD_END_STALLED)
-		snprintf(text, size, "the reader stood still for %u s while %s "
-			 "and was ended: not attached", o->stall_seconds,
-			 stage);
-	else if (end == HERD_END_DIED && WIFSIGNALED(status))
-		snprintf(text, size, "the reader crashed (signal %d, %s) while "
-			 "%s: not attached", WTERMSIG(status),
-			 strsignal(WTERMSIG(status)), stage);
-	else if (end == HERD_END_DIED)
-		snprintf(text, size, "the reader ended (status %d) while %s: "
-			 "not attached", WEXITSTATUS(status), stage);
-	else if (s->err == -ENOMEM)
-		snprintf(text, size, "out of memory while %s: the reader may have "
-			 "%llu MiB (see HERDFS_MEMORY_MB): not attached", stage,
-			 (unsigned long long)(o->job.memory >> 20));
-	else
-		snprintf(text, size, "%s", herd_diag_format(&s->diag, s->err,
-							    why, sizeof(why)));
-}
-
-static void warn_about(const struct options *o, const char *label,
-		       const struct herd_worker_shared *s)
-{
-	static bool said;
-
-	if (s->missing[0] && !said) {
-		herd_tool_warn("%s", s->missing);
-		said = true;
-	}
-	if (s->no_reference[0] && !o->quiet)
-		herd_tool_warn("%s: everything is hashed, for the images of "
-			       "the reference %s are not to be had: %s", label,
-			       s->reference, s->no_reference);
-}
-
-/* One instance. *ret_stop: it makes no sense to go on with others. */
-static int attach_one(const struct options *o, const struct herd_job *job,
-		      struct herd_worker_shared *shared, bool *ret_stop)
-{
-	char label[HERD_GROUP_NAME_MAX + HERD_INSTANCE_NAME_MAX + 2];
-	struct herd_watch w = {
-		.label = label, .shared = shared,
-		.show = !o->quiet && isatty(STDERR_FILENO),
-		.stall_seconds = o->stall_seconds,
-	};
-	enum herd_end end = HERD_END_DIED;
-	int status = 0, err;
-	char why[1024];
-	bool good, already;
-
-	snprintf(label, sizeof(label), "%s/%s", job->group, job->instance);
-	herd_text_clean(label);
-	memset(shared, 0, sizeof(*shared));
-	err = herd_watch_run(job, &w, &end, &status);
-	if (err) {
-		herd_tool_warn("%s: cannot start a process: %s", label,
-			       strerror(-err));
-		*ret_stop = true;
-		return err;
-	}
-	make_safe(shared);
-	warn_about(o, label, shared);
-	already = shared->outcome == HERD_OUTCOME_ALREADY;
-	good = end == HERD_END_DONE &&
-	       (already || shared->outcome == HERD_OUTCOME_ATTACHED);
-	if (good) {
-		if (o->json)
-			json_line(job, shared, already ? "already" : "attached",
-				  NULL, w.took);
-		else if (!o->quiet)
-			say_attached(label, job, shared, already);
-		fflush(stdout);
-		return 0;
-	}
-	describe_failure(why, sizeof(why), o, end, status, shared);
-	herd_tool_warn("%s: %s", label, why);
-	if (o->json)
-		json_line(job, shared, "failed", why, w.took);
-	*ret_stop = end == HERD_END_STOPPED ||
-		    (end == HERD_END_DONE &&
-		     shared->outcome == HERD_OUTCOME_NO_STORE);
-	return -EIO;
-}
-
 /* ---- the command line ---- */
 
 enum { OPT_ASG = 256, OPT_INSTANCE, OPT_DISK, OPT_BASELINE, OPT_FORMAT,
        OPT_BACKING, OPT_THREADS, OPT_IDENTITY,
-       OPT_NO_IDENTITY, OPT_STORE, OPT_JSON, OPT_QUIET, OPT_HELP };
+       OPT_NO_IDENTITY, OPT_READ_ALL, OPT_STORE, OPT_JSON, OPT_QUIET,
+       OPT_HELP };
 
 static const struct option long_options[] = {
 	{ "asg", required_argument, NULL, OPT_ASG },
@@ -335,6 +132,8 @@ static const struct option long_options[] = {
 	{ "threads", required_argument, NULL, OPT_THREADS },
 	{ "identity", required_argument, NULL, OPT_IDENTITY },
 	{ "no-identity", no_argument, NULL, OPT_NO_IDENTITY },
+	{ "read-all", no_argument, NULL, OPT_READ_ALL },
+	HERD_AWS_LONG_OPTIONS
 	{ "store", required_argument, NULL, OPT_STORE },
 	{ "json", no_argument, NULL, OPT_JSON },
 	{ "quiet", no_argument, NULL, OPT_QUIET },
@@ -384,6 +183,9 @@ static int take_option(struct options *o, int c)
 	case OPT_NO_IDENTITY:
 		o->job.no_identity = true;
 		break;
+	case OPT_READ_ALL:
+		o->job.read_all = true;
+		break;
 	case OPT_IDENTITY:
 		return take_identity(o, optarg);
 	case OPT_FORMAT:
@@ -402,16 +204,16 @@ static int take_option(struct options *o, int c)
 		o->job.store_dir = optarg;
 		break;
 	case OPT_JSON:
-		o->json = true;
+		o->run.json = true;
 		break;
 	case OPT_QUIET:
-		o->quiet = true;
+		o->run.quiet = true;
 		break;
 	case OPT_HELP:
 		fputs(help, stdout);
 		return herd_tool_finish(HERD_EXIT_OK);
 	default:
-		return USAGE(NULL);
+		return herd_aws_arguments_take(&o->aws, "attach", c, optarg);
 	}
 	return GO_ON;
 }
@@ -435,13 +237,13 @@ static int one_instance(struct options *o, char **images, size_t n)
 
 static int check_names(const struct options *o, char *const *names, size_t n)
 {
-	const char *problem = name_problem(o->job.group, HERD_GROUP_NAME_MAX);
+	const char *problem = herd_attach_group_problem(o->job.group);
 
 	if (problem)
 		return USAGE("\"%s\" cannot be the name of a group: %s",
 			     o->job.group, problem);
 	for (size_t i = 0; i < n; i++) {
-		problem = instance_name_problem(names[i]);
+		problem = herd_attach_instance_problem(names[i]);
 		if (problem)
 			return USAGE("\"%s\" cannot be the name of an instance: "
 				     "%s; give another by --instance", names[i],
@@ -455,18 +257,30 @@ static int check_names(const struct options *o, char *const *names, size_t n)
 	return GO_ON;
 }
 
+static bool any_remote(const struct options *o, char *const *images, size_t n)
+{
+	for (size_t i = 0; i < o->job.n_disks; i++)
+		if (herd_ebs_snapshot(o->job.disks[i]))
+			return true;
+	for (size_t i = 0; i < n && !o->job.n_disks; i++)
+		if (herd_ebs_snapshot(images[i]))
+			return true;
+	return false;
+}
+
 static int attach_all(struct options *o, char *const *names,
 		      char *const *images, size_t n)
 {
-	struct herd_worker_shared *shared;
-	int status = HERD_EXIT_OK;
+	struct herd_fetcher *fetcher = NULL;
+	int status = HERD_EXIT_OK, err;
 	bool stop = false;
 
-	shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE,
-		      MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	if (shared == MAP_FAILED)
-		return herd_tool_fail(NULL, -errno);
-	herd_watch_signals(true);
+	err = herd_fetcher_create(&o->aws.fetcher, &fetcher);
+	if (!err)
+		err = herd_attach_run_begin(&o->run, any_remote(o, images, n));
+	if (err)
+		return herd_tool_fail(NULL, err);
+	o->job.fetcher = fetcher;
 	for (size_t i = 0; i < n && !stop; i++) {
 		struct herd_job job = o->job;
 
@@ -475,13 +289,11 @@ static int attach_all(struct options *o, char *const *names,
 			job.disks = (const char *const *)&images[i];
 			job.n_disks = 1;
 		}
-		if (attach_one(o, &job, shared, &stop))
+		if (herd_attach_one(&o->run, &job, &stop))
 			status = HERD_EXIT_FAILED;
 	}
-	munmap(shared, sizeof(*shared));
-	herd_watch_signals(false);
-	if (herd_watch_stopped())
-		raise(herd_watch_stopped());
+	herd_attach_run_end(&o->run);
+	herd_fetcher_destroy(fetcher);
 	return herd_tool_finish(status);
 }
 
@@ -518,42 +330,6 @@ static char **make_names(const struct options *o, char **images, size_t n)
 	return names;
 }
 
-/* What the machine has, or this container of it. */
-static uint64_t memory_there(void)
-{
-	long pages = sysconf(_SC_PHYS_PAGES), page = sysconf(_SC_PAGESIZE);
-	uint64_t most = pages > 0 && page > 0 ?
-			(uint64_t)pages * (uint64_t)page : 0;
-	FILE *f = fopen("/sys/fs/cgroup/memory.max", "re");
-	char line[32] = "";
-	uint64_t limit;
-
-	if (f && fgets(line, sizeof(line), f)) {
-		line[strcspn(line, "\n")] = '\0';
-		if (herd_tool_number(line, 1, INT64_MAX, &limit) && limit < most)
-			most = limit;
-	}
-	if (f)
-		fclose(f);
-	return most;
-}
-
-/*
- * Half of what is there. An honest instance takes some 600 bytes a name, and at most
- * half a GiB for what LMDB has not written yet; the rest is for the page cache,
- * through which images are read, and for everybody else: when all is taken, the
- * kernel ends a process of its own choice.
- */
-static uint64_t memory_limit(void)
-{
-	const char *text = getenv("HERDFS_MEMORY_MB");
-	uint64_t half = memory_there() / 2, mb;
-
-	if (text && herd_tool_number(text, 1, 1u << 30, &mb))
-		return mb << 20;
-	return half > MEMORY_LEAST ? half : MEMORY_LEAST;
-}
-
 int herd_cmd_attach(int argc, char **argv)
 {
 	CLEANUP_FREE const char **disks = calloc((size_t)argc + 1,
@@ -562,16 +338,14 @@ int herd_cmd_attach(int argc, char **argv)
 		calloc((size_t)argc + 1, sizeof(*tokens));
 	CLEANUP(free_names) char **names = NULL;
 	struct options o = { .disks = disks, .tokens = tokens,
-			     .job.tokens = tokens,
-			     .stall_seconds = STALL_SECONDS };
-	const char *stall = getenv("HERDFS_STALL_SECONDS");
+			     .job.tokens = tokens };
 	char place[PATH_MAX];
-	uint64_t limit;
 	size_t n;
 	int c, status = GO_ON;
 
 	if (!disks || !tokens)
 		return herd_tool_fail(NULL, -ENOMEM);
+	herd_aws_arguments_init(&o.aws);
 	while (status == GO_ON &&
 	       (c = getopt_long(argc, argv, "h", long_options, NULL)) != -1)
 		status = take_option(&o, c == 'h' ? OPT_HELP : c);
@@ -595,9 +369,7 @@ int herd_cmd_attach(int argc, char **argv)
 		}
 		o.job.store_dir = place;
 	}
-	if (stall && herd_tool_number(stall, 1, 86400, &limit))
-		o.stall_seconds = (unsigned)limit;
-	o.job.memory = memory_limit();
+	o.job.memory = herd_attach_memory();
 	o.job.now = herd_tool_now();
 	names = make_names(&o, argv + optind, n);
 	if (!names || !names[0])

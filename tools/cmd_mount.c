@@ -5,6 +5,7 @@
  * Threads: the main thread; in the background it goes on in a child.
  */
 #include "fs/fuse_session.h"
+#include "tools/aws_arguments.h"
 #include "tools/commands.h"
 #include "tools/common.h"
 
@@ -19,6 +20,7 @@ struct arguments {
 	const char *store;
 	struct herd_mount mount;
 	char options[2048];	/* what is left of -o for FUSE */
+	struct herd_aws_arguments aws;
 	bool helper;		/* called by mount(8) */
 	bool fake;
 };
@@ -40,7 +42,9 @@ static void help(void)
 	     "(default:\n"
 	     "                    $XDG_CONFIG_HOME/herdfs/rules.conf, where "
 	     "there is one)\n"
-	     "  -o OPTION,…       store=DIR, asg=NAME, policy=FILE, rules=FILE;\n"
+	     HERD_AWS_HELP
+	     "  -o OPTION,…       store=DIR, asg=NAME, policy=FILE, rules=FILE,\n"
+	     "                    profile=NAME, region=NAME, block-cache=DIR, offline;\n"
 	     "                    allow_other, allow_root, default_permissions, "
 	     "as for any\n"
 	     "                    FUSE mount\n"
@@ -98,6 +102,14 @@ static bool take_option(struct arguments *a, char *o)
 		a->mount.policy = o + 7;
 	} else if (strncmp(o, "rules=", 6) == 0) {
 		a->mount.rules = o + 6;
+	} else if (strncmp(o, "profile=", 8) == 0) {
+		a->aws.fetcher.aws.profile = o + 8;
+	} else if (strncmp(o, "region=", 7) == 0) {
+		a->aws.fetcher.aws.region = o + 7;
+	} else if (strncmp(o, "block-cache=", 12) == 0) {
+		a->aws.fetcher.cache_dir = o + 12;
+	} else if (strcmp(o, "offline") == 0) {
+		a->aws.fetcher.offline = true;
 	} else if (is_for_fuse(o)) {
 		size_t n = strlen(a->options);
 
@@ -142,6 +154,7 @@ static const struct option long_options[] = {
 	{ "asg", required_argument, NULL, OPT_ASG },
 	{ "policy", required_argument, NULL, OPT_POLICY },
 	{ "rules", required_argument, NULL, OPT_RULES },
+	HERD_AWS_LONG_OPTIONS
 	{ "foreground", no_argument, NULL, 'f' },
 	{ "cache", required_argument, NULL, OPT_CACHE },
 	{ "threads", required_argument, NULL, OPT_THREADS },
@@ -202,7 +215,8 @@ static int parse(struct arguments *a, int argc, char **argv)
 			help();
 			return herd_tool_finish(HERD_EXIT_OK);
 		default:
-			status = herd_tool_usage("mount", NULL);
+			status = herd_aws_arguments_take(&a->aws, "mount", c,
+							 optarg);
 		}
 	}
 	if (status < 0 && argc - optind != 1)
@@ -261,6 +275,7 @@ int herd_cmd_mount(int argc, char **argv)
 	int err, status;
 
 	self = self ? self + 1 : argv[0];
+	herd_aws_arguments_init(&a.aws);
 	status = strcmp(self, "mount.herdfs") == 0 ?
 		 parse_helper(&a, argc, argv) : parse(&a, argc, argv);
 	if (status >= 0)
@@ -278,6 +293,7 @@ int herd_cmd_mount(int argc, char **argv)
 	a.mount.store = a.store;
 	a.mount.now = (int64_t)herd_tool_now();
 	a.mount.options = a.options;
+	a.mount.fetcher = &a.aws.fetcher;
 	openlog("herdfs", LOG_PID, LOG_DAEMON);
 	err = herd_mount_run(&a.mount, &diag);
 	return err ? herd_tool_fail(&diag, err) : HERD_EXIT_OK;
