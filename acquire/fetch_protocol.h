@@ -11,7 +11,7 @@
 
 #define HERD_FETCH_MAGIC 0x68464554u
 #define HERD_FETCH_READ_MAX (1u << 20)	/* bytes of one read */
-#define HERD_FETCH_RANGES_MAX 4096u	/* of one HERD_FETCH_WANT or _AT_HAND */
+#define HERD_FETCH_RANGES_MAX 4096u	/* that follow a request */
 #define HERD_FETCH_ANSWER_MAX (1u << 28)
 #define HERD_SNAPSHOT_NAME_MAX 64
 
@@ -21,6 +21,8 @@ enum herd_fetch_op {
 	HERD_FETCH_DATA,	/* answer: ranges that are not all zeros */
 	HERD_FETCH_CHANGED,	/* in what it differs from `other`: ranges */
 	HERD_FETCH_WANT,	/* n ranges follow, to be fetched ahead */
+	HERD_FETCH_KEEP,	/* n ranges follow: answered when all of them
+				   are in the cache */
 	HERD_FETCH_AT_HAND,	/* n ranges follow: 1 byte, whether all of them
 				   are in the cache */
 };

@@ -40,6 +40,7 @@ struct client {
 	struct herd_buf out;
 	size_t sent;
 	int64_t deadline;	/* monotonic ms */
+	size_t left;		/* blocks of a HERD_FETCH_KEEP to come */
 	bool gone;
 };
 
@@ -203,6 +204,60 @@ static bool each_block(struct herd_fetch *f, struct client *c,
 	return true;
 }
 
+/* Whether a block is among the request's ranges. */
+static bool concerns(const struct herd_fetch *f, const struct client *c,
+		     uint32_t index)
+{
+	const uint32_t size = f->snapshots[c->snapshot]->list.block_size;
+	uint64_t start = (uint64_t)index * size;
+
+	if (c->r.op == HERD_FETCH_READ)
+		return start + size > c->r.off && start < c->r.off + c->r.len;
+	for (uint32_t i = 0; c->r.op == HERD_FETCH_KEEP && i < c->r.n; i++)
+		if (start + size > c->ranges[i].start &&
+		    start < c->ranges[i].start + c->ranges[i].len)
+			return true;
+	return false;
+}
+
+/* Asks for what is missing; arrivals are counted. */
+static int do_keep(struct herd_fetch *f, struct client *c,
+		   struct herd_diag *diag)
+{
+	const struct herd_block_list *l = &f->snapshots[c->snapshot]->list;
+	const uint8_t yes = 1;
+	int err = 0;
+
+	c->left = 0;
+	for (uint32_t i = 0; i < c->r.n; i++) {
+		uint64_t start = c->ranges[i].start, len = c->ranges[i].len;
+
+		if (!len || start >= l->volume_size)
+			continue;
+		if (len > l->volume_size - start)
+			len = l->volume_size - start;
+		for (uint64_t b = start / l->block_size;
+		     b <= (start + len - 1) / l->block_size; b++) {
+			const uint8_t *bytes;
+
+			if (herd_fetch_at_hand(f, c->snapshot, (uint32_t)b))
+				continue;
+			err = herd_fetch_block(f, c->snapshot, (uint32_t)b,
+					       &bytes, diag);
+			c->left += err == -EINPROGRESS;
+			if (err && err != -EINPROGRESS)
+				return err;
+		}
+	}
+	if (c->left)
+		return -EINPROGRESS;
+	if (!f->cache || f->cache_full)
+		return herd_diag_set(diag, -ENOSPC, "", HERD_NO_OFFSET,
+				     "the cache keeps no more blocks");
+	answer(c, &yes, 1);
+	return 0;
+}
+
 static bool want(struct herd_fetch *f, size_t snapshot, uint32_t index)
 {
 	herd_fetch_ahead(f, snapshot, index);
@@ -237,6 +292,8 @@ static int perform(struct herd_fetch *f, struct client *c,
 		each_block(f, c, want);
 		answer(c, &yes, 1);
 		return 0;
+	case HERD_FETCH_KEEP:
+		return do_keep(f, c, diag);
 	case HERD_FETCH_AT_HAND:
 		answer(c, each_block(f, c, herd_fetch_at_hand) ? &yes : &no, 1);
 		return 0;
@@ -295,7 +352,6 @@ void herd_fetch_arrived(struct herd_fetch *f, size_t snapshot, uint32_t index,
 			int err, const struct herd_diag *diag)
 {
 	struct server *s = f->server;
-	const uint32_t size = f->snapshots[snapshot]->list.block_size;
 
 	if (is_network(err) && !f->dead_since)
 		f->dead_since = herd_fetch_now_ms();
@@ -303,9 +359,10 @@ void herd_fetch_arrived(struct herd_fetch *f, size_t snapshot, uint32_t index,
 		struct client *c = s->clients[i];
 
 		if (c->state != STATE_WAITING || c->snapshot != snapshot ||
-		    c->r.op != HERD_FETCH_READ ||
-		    index < c->r.off / size ||
-		    index > (c->r.off + c->r.len - 1) / size)
+		    !concerns(f, c, index))
+			continue;
+		c->deadline = herd_fetch_now_ms() + time_limit(f);
+		if (!err && c->r.op == HERD_FETCH_KEEP && --c->left)
 			continue;
 		if (err && err != -EKEYEXPIRED)
 			refuse(c, err, diag);

@@ -170,7 +170,7 @@ _Noreturn static void child_main(const struct herd_fetcher *f, int control)
 	_exit(herd_fetch_serve(&f->options, 3) ? 1 : 0);
 }
 
-static int start(struct herd_fetcher *f)
+int herd_fetcher_start(struct herd_fetcher *f)
 {
 	int socks[2];
 
@@ -227,7 +227,7 @@ static int connect_once(struct herd_fetcher *f, const char *snapshot,
 {
 	int far[HERD_HELPER_CONNECTIONS];
 	size_t n = 0;
-	int err = f->control < 0 ? start(f) : 0;
+	int err = f->control < 0 ? herd_fetcher_start(f) : 0;
 
 	for (; n < HERD_HELPER_CONNECTIONS && !err; n++) {
 		int socks[2];

@@ -29,6 +29,8 @@ struct herd_fetcher;
 /* Copies the options. Starts nothing. */
 int herd_fetcher_create(const struct herd_fetcher_options *o,
 			struct herd_fetcher **ret);
+/* Starts the process now, so that children of this one share it. */
+int herd_fetcher_start(struct herd_fetcher *f);
 /* Ends the process if this one started it. NULL is fine. */
 void herd_fetcher_destroy(struct herd_fetcher *f);
 

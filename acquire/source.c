@@ -56,6 +56,20 @@ bool herd_source_at_hand(struct herd_source *s, const struct herd_extents *e)
 	return !s->ops->at_hand || s->ops->at_hand(s, e);
 }
 
+int herd_source_keep(struct herd_source *s, const struct herd_extents *e,
+		     struct herd_diag *diag)
+{
+	return s->ops->keep ? s->ops->keep(s, e, diag) : 0;
+}
+
+int herd_source_data(struct herd_source *s, struct herd_extents *ret,
+		     struct herd_diag *diag)
+{
+	ret->n = 0;
+	return s->ops->data_extents ? s->ops->data_extents(s, ret, diag) :
+				      herd_extents_add(ret, 0, s->size);
+}
+
 void herd_source_destroy(struct herd_source *s)
 {
 	int saved = errno;

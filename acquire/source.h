@@ -75,6 +75,9 @@ struct herd_source_ops {
 			       struct herd_extents *ret, struct herd_diag *diag);
 	/* May be NULL. These ranges will be read soon. A hint: no errors. */
 	void (*want)(struct herd_source *s, const struct herd_extents *e);
+	/* May be NULL: nothing to do. Brings these into the local cache. */
+	int (*keep)(struct herd_source *s, const struct herd_extents *e,
+		    struct herd_diag *diag);
 	/* May be NULL: true. Whether reading these needs no network. */
 	bool (*at_hand)(struct herd_source *s, const struct herd_extents *e);
 	void (*destroy)(struct herd_source *s);
@@ -98,6 +101,11 @@ const void *herd_source_map(struct herd_source *s, uint64_t off, size_t len);
 /* See the ops of these names. */
 void herd_source_want(struct herd_source *s, const struct herd_extents *e);
 bool herd_source_at_hand(struct herd_source *s, const struct herd_extents *e);
+int herd_source_keep(struct herd_source *s, const struct herd_extents *e,
+		     struct herd_diag *diag);
+/* Where it may hold data; all of it when it cannot tell. ret is emptied first. */
+int herd_source_data(struct herd_source *s, struct herd_extents *ret,
+		     struct herd_diag *diag);
 void herd_source_destroy(struct herd_source *s);
 
 /*

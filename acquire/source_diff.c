@@ -44,15 +44,6 @@ struct worker {
 
 /* ---- which ranges to read ---- */
 
-static int all_data(struct herd_source *s, struct herd_extents *ret,
-		    struct herd_diag *diag)
-{
-	if (s->ops->data_extents)
-		return s->ops->data_extents(s, ret, diag);
-	ret->n = 0;
-	return herd_extents_add(ret, 0, s->size);
-}
-
 /* Appends what a and b, both normalised, have in common. */
 static int intersect(const struct herd_extents *a, const struct herd_extents *b,
 		     struct herd_extents *ret)
@@ -84,7 +75,7 @@ static int find_ranges(struct herd_source *a, struct herd_source *b,
 {
 	CLEANUP_EXTENTS struct herd_extents data = { 0 };
 	CLEANUP_EXTENTS struct herd_extents data_b = { 0 };
-	int err = all_data(a, &data, diag) ?: all_data(b, &data_b, diag);
+	int err = herd_source_data(a, &data, diag) ?: herd_source_data(b, &data_b, diag);
 
 	for (size_t i = 0; !err && i < data_b.n; i++)
 		err = herd_extents_add(&data, data_b.v[i].start,

@@ -262,7 +262,8 @@ static int ebs_changed(struct herd_source *base, struct herd_source *other,
 /* Asks about ranges, as many at a time as fit in a request. *ret_all: every
    answer was a 1. */
 static int ask_about(struct ebs_source *s, enum herd_fetch_op op,
-		     const struct herd_extents *e, bool *ret_all)
+		     const struct herd_extents *e, bool *ret_all,
+		     struct herd_diag *diag)
 {
 	struct herd_fetch_range ranges[256];
 	size_t at = 0;
@@ -276,7 +277,7 @@ static int ask_about(struct ebs_source *s, enum herd_fetch_op op,
 		for (; r.n < ARRAY_SIZE(ranges) && at < e->n; at++)
 			ranges[r.n++] = (struct herd_fetch_range){
 				e->v[at].start, e->v[at].len };
-		err = ask(s, &r, ranges, &a, NULL);
+		err = ask(s, &r, ranges, &a, diag);
 		if (err || a.len != 1 || a.bytes[0] != 1)
 			*ret_all = false;
 		free(a.bytes);
@@ -288,7 +289,7 @@ static void ebs_want(struct herd_source *base, const struct herd_extents *e)
 {
 	bool unused;
 
-	ask_about((struct ebs_source *)base, HERD_FETCH_WANT, e, &unused);
+	ask_about((struct ebs_source *)base, HERD_FETCH_WANT, e, &unused, NULL);
 }
 
 static bool ebs_at_hand(struct herd_source *base, const struct herd_extents *e)
@@ -296,7 +297,16 @@ static bool ebs_at_hand(struct herd_source *base, const struct herd_extents *e)
 	bool all;
 
 	return !ask_about((struct ebs_source *)base, HERD_FETCH_AT_HAND, e,
-			  &all) && all;
+			  &all, NULL) && all;
+}
+
+static int ebs_keep(struct herd_source *base, const struct herd_extents *e,
+		    struct herd_diag *diag)
+{
+	bool unused;
+
+	return ask_about((struct ebs_source *)base, HERD_FETCH_KEEP, e,
+			 &unused, diag);
 }
 
 static void ebs_destroy(struct herd_source *base)
@@ -319,6 +329,7 @@ static const struct herd_source_ops ebs_ops = {
 	.data_extents = ebs_data,
 	.changed_extents = ebs_changed,
 	.want = ebs_want,
+	.keep = ebs_keep,
 	.at_hand = ebs_at_hand,
 	.destroy = ebs_destroy,
 };

@@ -81,6 +81,12 @@ static int find_existing(struct herd_scan *s, struct herd_instance *ret,
 	if (err && err != -ENOENT)
 		return err;
 	if (!err && !inst.detached) {
+		if (same_disks(&inst, a) && inst.role == a->role && a->verify) {
+			s->replaces = inst.id;
+			herd_instance_deinit(&inst);
+			return herd_instance_get(s->txn, s->group.reference,
+						 &s->reference);
+		}
 		if (same_disks(&inst, a) && inst.role == a->role) {
 			if (ret)
 				*ret = inst;
@@ -95,6 +101,9 @@ static int find_existing(struct herd_scan *s, struct herd_instance *ret,
 	}
 	if (!err)
 		herd_instance_deinit(&inst);
+	if (a->verify)
+		return herd_diag_set(diag, -ENOENT, a->instance, HERD_NO_OFFSET,
+				     "is not attached to %s", a->group);
 	if (a->role == HERD_ROLE_BASELINE && s->group.baseline)
 		return herd_diag_set(diag, -EEXIST, a->instance, HERD_NO_OFFSET,
 				     "%s has a baseline already: detach it first",
@@ -400,7 +409,7 @@ static int copy_image(const struct herd_image *from, struct herd_image *to)
 	return err;
 }
 
-static int describe_volume(const struct herd_scan_volume *v,
+static int describe_volume(const struct herd_scan_volume *v, bool verified,
 			   struct herd_stored_volume *out)
 {
 	const struct herd_volume *vol = v->volume;
@@ -423,7 +432,8 @@ static int describe_volume(const struct herd_scan_volume *v,
 		memcpy(out->geometry, vol->geometry, sizeof(out->geometry));
 	}
 	memcpy(out->head, v->head, sizeof(out->head));
-	out->basis = v->basis;
+	out->basis = v->basis == HERD_BASIS_METADATA && verified ?
+			     HERD_BASIS_CONTENT : v->basis;
 	return err;
 }
 
@@ -445,7 +455,8 @@ static int describe(const struct herd_scan *s, struct herd_instance *inst)
 	}
 	for (size_t i = 0; i < s->n_volumes && !err; i++) {
 		inst->n_volumes++;
-		err = describe_volume(&s->volumes[i], &inst->volumes[i]);
+		err = describe_volume(&s->volumes[i], a->verify,
+				      &inst->volumes[i]);
 	}
 	return err;
 }

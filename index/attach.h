@@ -46,6 +46,10 @@ struct herd_attach {
 	const char *no_reference;
 	bool read_all;		/* nothing is taken over by metadata alone:
 				   see HERD_BASIS_METADATA */
+	/* the instance is there: everything of it is read, and takes the place
+	   of what was taken over by metadata alone. A file that proves to be
+	   another one becomes a problem */
+	bool verify;
 	unsigned threads;	/* 0: one a core */
 	uint64_t now;		/* for the record */
 	struct herd_progress *progress;	/* may be NULL */
@@ -54,7 +58,7 @@ struct herd_attach {
 /*
  * *ret (may be NULL): the record as stored. -EEXIST: an instance of that name
  * is there with other images. 0 without work when it is there already with
- * the same ones (ret tells).
+ * the same ones (ret tells). -ENOENT: there is none to verify.
  */
 int herd_attach(struct herd_store *s, const struct herd_attach *a,
 		struct herd_instance *ret, struct herd_diag *diag);

@@ -26,6 +26,8 @@ struct herd_rec {
 	bool inherited;		/* digest taken over from the reference */
 	uint8_t digest_kind;
 	uint8_t digest[32];
+	bool expects;		/* its metadata says that it has this digest: */
+	uint8_t expected[32];
 	char *problem;		/* owned; NULL when all was readable */
 };
 

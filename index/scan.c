@@ -289,6 +289,12 @@ static int inherit(struct herd_scan *s, struct herd_scan_volume *v,
 	if (v->basis == HERD_BASIS_METADATA &&
 	    !same_metadata(inode, &ref, rec->encoded, rec->len))
 		return -ENOENT;
+	/* that is what is to be found out */
+	if (v->basis == HERD_BASIS_METADATA && s->a->verify) {
+		rec->expects = true;
+		memcpy(rec->expected, ref.digest, sizeof(rec->expected));
+		return -ENOENT;
+	}
 	rec->inherited = true;
 	return 0;
 }

@@ -79,6 +79,7 @@ struct herd_scan {
 	struct herd_hash_pool *pool;
 	uint8_t key[32];	/* of interrupted work on the same disks */
 	bool resuming;		/* there is some */
+	uint32_t replaces;	/* an instance, when this is to verify it; or 0 */
 
 	struct herd_txn *txn;	/* read: the reference as it stands */
 	struct herd_group group;

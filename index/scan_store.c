@@ -561,10 +561,17 @@ static int put_problems(struct storing *st)
 	size_t before = s->n_problems;
 	int err = 0;
 
-	for (size_t i = 0; i < st->n && !err; i++)
-		if (st->items[i].rec->problem)
+	for (size_t i = 0; i < st->n && !err; i++) {
+		const struct herd_rec *rec = st->items[i].rec;
+
+		if (rec->problem)
 			err = herd_scan_problem(s, st->items[i].node, NULL, "%s",
-						st->items[i].rec->problem);
+						rec->problem);
+		else if (rec->expects && memcmp(rec->digest, rec->expected,
+						sizeof(rec->digest)) != 0)
+			err = herd_scan_problem(s, st->items[i].node, NULL,
+				"content is not the reference's, though all of its metadata is");
+	}
 	if (!err && s->any_delta)
 		err = herd_problem_each(st->t, s->reference.id,
 					on_reference_problem, st);
@@ -647,8 +654,10 @@ static int store_in(struct storing *st, struct herd_diag *diag)
 {
 	struct herd_scan *s = st->s;
 	struct herd_group g;
-	int err = herd_group_make(st->t, s->a->group, &g);
+	int err = s->replaces ? herd_instance_remove(st->t, s->replaces) : 0;
 
+	if (!err)
+		err = herd_group_make(st->t, s->a->group, &g);
 	if (err)
 		return herd_diag_set(diag, err, s->a->group, HERD_NO_OFFSET,
 				     "not a usable group name");

@@ -73,7 +73,8 @@ static void say_attached(const char *label, const struct herd_job *job,
 	char entries[32], files[32], bytes[16], hashed[16], problems[32];
 
 	printf("%s: %s%s: %s entries, %s, ", label,
-	       already ? "already attached" : "attached",
+	       already ? "already attached" :
+	       job->verify ? "verified" : "attached",
 	       job->role == HERD_ROLE_BASELINE ? " as baseline" : "",
 	       herd_tool_count(s->entries, entries, sizeof(entries)),
 	       herd_tool_bytes(s->bytes, bytes, sizeof(bytes)));
@@ -223,7 +224,8 @@ int herd_attach_one(const struct herd_attach_run *o, const struct herd_job *job,
 	       (already || shared->outcome == HERD_OUTCOME_ATTACHED);
 	if (good) {
 		if (o->json)
-			json_line(job, shared, already ? "already" : "attached",
+			json_line(job, shared, already ? "already" :
+				  job->verify ? "verified" : "attached",
 				  NULL, w.took);
 		else if (!o->quiet)
 			say_attached(label, job, shared, already);

@@ -105,7 +105,7 @@ static int find_reference(struct worker *w, struct herd_txn *t)
 	if (err || !group.reference)
 		return err;
 	err = herd_instance_find(t, group.id, w->job->instance, &own);
-	w->there = !err && !own.detached;
+	w->there = !err && !own.detached && !w->job->verify;
 	herd_instance_deinit(&own);
 	if (err && err != -ENOENT)
 		return err;
@@ -316,6 +316,7 @@ static int attach(struct worker *w)
 		.threads = job->threads, .now = job->now,
 		.tokens = job->tokens, .n_tokens = job->n_tokens,
 		.no_identity = job->no_identity, .read_all = job->read_all,
+		.verify = job->verify,
 		.progress = &w->shared->progress,
 	};
 	int err = open_disks(w, &w->own, &w->shared->diag);

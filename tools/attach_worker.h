@@ -25,7 +25,7 @@ struct herd_job {
 	const struct herd_attach_token *tokens;
 	size_t n_tokens;
 	bool no_identity;
-	bool read_all;	/* see herd_attach */
+	bool read_all, verify;	/* see herd_attach */
 	struct herd_fetcher *fetcher;	/* for EBS snapshots; borrowed */
 	const char *store_dir;
 	unsigned threads;

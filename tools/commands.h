@@ -11,6 +11,9 @@
 #define HERD_COMMANDS_H
 
 int herd_cmd_attach(int argc, char **argv);
+int herd_cmd_acquire(int argc, char **argv);
+int herd_cmd_fetch(int argc, char **argv);
+int herd_cmd_verify(int argc, char **argv);
 int herd_cmd_status(int argc, char **argv);
 int herd_cmd_list(int argc, char **argv);
 int herd_cmd_why(int argc, char **argv);

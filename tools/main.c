@@ -18,6 +18,12 @@ static const struct command {
 } commands[] = {
 	{ "attach", herd_cmd_attach,
 	  "put disk images of a group's instances into the index" },
+	{ "acquire", herd_cmd_acquire,
+	  "take snapshots of a group in AWS and attach them" },
+	{ "fetch", herd_cmd_fetch,
+	  "fill the cache with all blocks of snapshots" },
+	{ "verify", herd_cmd_verify,
+	  "read what was taken over by its metadata alone" },
 	{ "status", herd_cmd_status,
 	  "what is in the index, and whether its images are still there" },
 	{ "list", herd_cmd_list, "what deviates, with the reason" },
