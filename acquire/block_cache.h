@@ -42,6 +42,11 @@ int herd_block_cache_get_changed(struct herd_block_cache *c, const char *first,
 				 const char *second, uint32_t **ret_indexes,
 				 size_t *ret_n, struct herd_diag *diag);
 
+/* A snapshot that second is known to be compared with (the first by name);
+   -ENOENT: none. ret: 66 bytes. */
+int herd_block_cache_find_changed(struct herd_block_cache *c, const char *second,
+				  char *ret);
+
 /*
  * bytes has the digest sha256 (checked by the caller). Crash-safe: afterwards
  * the block is there whole or not at all. -ENOSPC when the disk is full or the

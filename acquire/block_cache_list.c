@@ -7,6 +7,7 @@
 #include "acquire/base/cursor.h"
 #include "acquire/block_cache_impl.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -419,4 +420,36 @@ int herd_block_cache_get_changed(struct herd_block_cache *c, const char *first,
 		return no_name(c, diag);
 	changed_name(name, sizeof(name), first);
 	return get_file(c, &r, diag);
+}
+
+int herd_block_cache_find_changed(struct herd_block_cache *c, const char *second,
+				  char *ret)
+{
+	static const char prefix[] = "changed-from-";
+	const size_t skip = sizeof(prefix) - 1;
+	DIR *d;
+	int dir = -1, err = herd_bc_snapshot_ok(second) ?
+				    herd_bc_snapshot_dir(c, second, false, &dir) :
+				    -EINVAL;
+
+	if (err)
+		return err;
+	d = fdopendir(dir);
+	if (!d) {
+		close(dir);
+		return -ENOMEM;
+	}
+	err = -ENOENT;
+	for (struct dirent *e; (e = readdir(d));) {
+		const char *first = e->d_name + skip;
+
+		if (strncmp(e->d_name, prefix, skip) != 0 ||
+		    !herd_bc_snapshot_ok(first) ||
+		    (!err && strcmp(first, ret) >= 0))
+			continue;
+		memcpy(ret, first, strlen(first) + 1);
+		err = 0;
+	}
+	closedir(d);
+	return err;
 }

@@ -95,6 +95,29 @@ int herd_fetch_online(struct herd_fetch *f, struct herd_diag *diag)
 
 /* ---- listing ---- */
 
+static void set_base(struct herd_fetch *f, struct herd_fetch_snapshot *s,
+		     const char *first, uint32_t *changed, size_t n)
+{
+	free(s->base.changed);
+	s->base = (struct herd_fetch_base){ herd_fetch_snapshot(f, first),
+					    changed, n };
+}
+
+/* Whose blocks it has but for some, an earlier fetcher may have found out. */
+static void remember_base(struct herd_fetch *f, size_t snapshot)
+{
+	struct herd_fetch_snapshot *s = f->snapshots[snapshot];
+	char first[HERD_SNAPSHOT_NAME_MAX + 2];
+	uint32_t *changed = NULL;
+	size_t n = 0;
+
+	if (f->cache && s->base.snapshot == HERD_FETCH_NONE &&
+	    !herd_block_cache_find_changed(f->cache, s->name, first) &&
+	    !herd_block_cache_get_changed(f->cache, first, s->name, &changed,
+					  &n, NULL))
+		set_base(f, s, first, changed, n);
+}
+
 static void list_came(void *arg, struct herd_ebs_listed *l)
 {
 	struct asked *a = arg;
@@ -153,8 +176,10 @@ int herd_fetch_listed(struct herd_fetch *f, size_t snapshot,
 	if (s->listing)
 		return -EINPROGRESS;
 	if (!s->listed && f->cache &&
-	    !herd_block_cache_get_list(f->cache, s->name, &s->list, NULL))
+	    !herd_block_cache_get_list(f->cache, s->name, &s->list, NULL)) {
 		s->listed = true;
+		remember_base(f, snapshot);
+	}
 	if (!s->listed)
 		return ask_for_list(f, snapshot, diag);
 	if (s->again) {
@@ -194,14 +219,6 @@ bool herd_fetch_is_base(const struct herd_fetch_snapshot *s, uint32_t index)
 	return s->base.snapshot != HERD_FETCH_NONE &&
 	       find_index(s->base.changed, s->base.n_changed, index) ==
 		       HERD_FETCH_NONE;
-}
-
-static void set_base(struct herd_fetch *f, struct herd_fetch_snapshot *s,
-		     const char *first, uint32_t *changed, size_t n)
-{
-	free(s->base.changed);
-	s->base = (struct herd_fetch_base){ herd_fetch_snapshot(f, first),
-					    changed, n };
 }
 
 static void changes_came(void *arg, struct herd_ebs_listed *l)
