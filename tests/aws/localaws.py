@@ -19,6 +19,7 @@ import subprocess
 import sys
 import threading
 import time
+import traceback
 
 import autoscaling
 import ec2
@@ -61,17 +62,27 @@ class Context:
 
 
 class Stats:
+    """Counters. What an answer came to is known when it has been sent, a
+    moment after its reader has it: settle() waits for that."""
+
     def __init__(self):
         self.lock = threading.Lock()
+        self.in_flight = 0
         self.reset()
 
+    def settle(self):
+        end = time.monotonic() + 0.2
+        while self.in_flight and time.monotonic() < end:
+            time.sleep(0.001)
+
     def reset(self):
+        self.settle()
         with self.lock:
             self.actions = {}
             self.errors = {}
             self.blocks = {}        # snapshot: {index: times read whole}
             self.spoilt = 0         # blocks that were sent, but damaged
-            self.in_flight = self.most = 0
+            self.most = 0
             self.requests = 0
 
     def begin(self):
@@ -100,6 +111,7 @@ class Stats:
                     read[block[1]] = read.get(block[1], 0) + 1
 
     def table(self):
+        self.settle()
         with self.lock:
             by = {s: {"read": sum(r.values()), "distinct": len(r)}
                   for s, r in self.blocks.items()}
@@ -114,6 +126,7 @@ class Stats:
                     "snapshots": by}
 
     def reads(self, sid):
+        self.settle()
         with self.lock:
             return {str(i): n for i, n in
                     sorted(self.blocks.get(sid, {}).items())}
@@ -216,7 +229,6 @@ class LocalAws:
             answer, code = protocol.error_answer(service, e), e.code
         except Exception as e:      # a mistake of this server
             print(f"localaws: {action}: {e!r}", file=sys.stderr, flush=True)
-            import traceback
             traceback.print_exc()
             code = "localaws"
             answer = Answer(500, [], f"localaws: {e!r}\n".encode())
