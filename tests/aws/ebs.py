@@ -6,7 +6,6 @@ import hmac
 import re
 import struct
 
-import sigv4
 from http1 import Answer, Block
 from images import BLOCK
 from protocol import AwsError, json_answer
@@ -145,8 +144,7 @@ class Ebs:
                               f"The parameter {name[:64]} is not expected.")
             p[name] = value.decode("latin-1")
         # a path's escapes are decoded once
-        sid = sigv4.re.sub(r"%([0-9A-Fa-f]{2})",
-                           lambda m: chr(int(m[1], 16)), sid)
+        sid = re.sub(r"%([0-9A-Fa-f]{2})", lambda m: chr(int(m[1], 16)), sid)
         self.allow(ctx, action, sid)
         if action == "GetSnapshotBlock":
             return self.get(sid, index, p)

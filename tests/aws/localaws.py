@@ -41,8 +41,9 @@ from protocol import AwsError
 class Context:
     """One call: who makes it, and whether they may."""
 
-    def __init__(self, service, identity):
+    def __init__(self, service, identity, region):
         self.service, self.identity = service, identity
+        self.region = region
 
     def allow(self, action, resource, tags=None, request_tags=None, more=None):
         have = {"aws:resourcetag/" + k.lower(): v
@@ -55,7 +56,7 @@ class Context:
             have["aws:tagkeys"] = list(request_tags)
         have.update(more or {})
         have["aws:principalarn"] = self.identity.arn
-        have["aws:requestedregion"] = Context.region
+        have["aws:requestedregion"] = self.region
         if not iam.allowed(self.identity.policy, action, resource, have):
             raise protocol.forbidden(self.service, self.identity, action,
                                      resource)
@@ -135,7 +136,6 @@ class Stats:
 class LocalAws:
     def __init__(self, world):
         self.world = world
-        Context.region = world.region
         self.stats = Stats()
         self.faults = faults.Faults(world.data.get("seed", 1))
         self.faults.set(world.settings["faults"])
@@ -201,7 +201,7 @@ class LocalAws:
         fault = self.faults.draw(what)
         if fault and fault[0] in faults.ERRORS:
             raise protocol.fault_error(service, *fault, self.world, what)
-        answer = work(Context(service, identity))
+        answer = work(Context(service, identity, self.world.region))
         if fault:
             self.spoil(answer, *fault)
         return answer

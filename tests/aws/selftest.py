@@ -542,10 +542,11 @@ class Blocks(Case):
 def main():
     WORLD["dir"] = os.path.abspath(sys.argv[1])
     del sys.argv[1]
+    import selftest_oracles
     import selftest_services
     loader = unittest.TestLoader()
     names = sys.argv[1:]
-    modules = [sys.modules["__main__"], selftest_services]
+    modules = [sys.modules["__main__"], selftest_services, selftest_oracles]
     if names:
         suite = unittest.TestSuite(
             loader.loadTestsFromName(n, next(
