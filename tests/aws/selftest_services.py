@@ -156,7 +156,9 @@ class Ec2(selftest.Case):
         thread.start()
         try:
             sets = []
-            for _ in range(6):
+            for n in range(6):
+                # a copy takes long enough for a write in between to show
+                self.s.control(snapshot_copy="link" if n % 2 else "copy")
                 sets.append(self.made())
                 time.sleep(0.05)
         finally:
