@@ -196,7 +196,9 @@ class Ec2(selftest.Case):
         # written to: not what other classes expect
         for v in load_volumes(cls.w):
             image = os.path.join(selftest.WORLD["dir"], v["image"])
-            shutil.move(image + ".kept", image)
+            for name in (image, image + ".digests"):
+                if os.path.exists(name.replace(image, image + ".kept")):
+                    shutil.move(name.replace(image, image + ".kept"), name)
 
     @classmethod
     def setUpClass(cls):

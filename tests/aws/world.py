@@ -249,6 +249,8 @@ class World:
             if os.stat(path).st_nlink > 1:
                 images.copy(path, path + ".own")
                 os.rename(path + ".own", path)
+                if os.path.exists(path + ".own.digests"):
+                    os.unlink(path + ".own.digests")
             with open(path, "r+b") as f:
                 f.seek(offset)
                 f.write(data)
