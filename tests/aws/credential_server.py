@@ -220,7 +220,7 @@ class Handler(BaseHTTPRequestHandler):
     def do_sso(self, scenario, life, rest, query, body):
         check(self.command == "GET" and rest == "federation/credentials",
               "request")
-        check(self.headers["x-amz-sso_bearer_token"] == "sso token/+=1" and
+        check(self.headers["x-amz-sso_bearer_token"] == "sso-token/+=1" and
               scenario != "sso-401", "Session token not found or invalid", 401)
         check("Authorization" not in self.headers, "signed")
         check(query == {"role_name": "Read&Only", "account_id": "123456789012"},
