@@ -17,7 +17,7 @@
 struct aws_server {
 	pid_t pid;
 	unsigned port;
-	char base[80];		/* "http://127.0.0.1:4711" */
+	char base[80]; /* "http://127.0.0.1:4711" */
 };
 
 /* Where the test is run from: the top folder. false: no python3. */
@@ -74,7 +74,8 @@ static inline unsigned aws_server_ask(const struct aws_server *s,
 
 	snprintf(url, sizeof(url), "%s%s", s->base, path);
 
-	struct herd_http_request r = { .method = method, .url = url,
+	struct herd_http_request r = { .method = method,
+				       .url = url,
 				       .answer_max = 1000 };
 
 	assert_int_equal(herd_http_create(&o, &h, NULL), 0);

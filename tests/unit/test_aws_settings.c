@@ -87,22 +87,21 @@ static void test_ini_lines(void **state)
 
 static void test_ini_blocks(void **state)
 {
-	struct herd_ini *ini =
-		parse("[profile web]\n"
-		      "s3 =\n"
-		      "  region = not-the-profiles\n"
-		      "  # comment\n"
-		      "\n"
-		      "  max_concurrent_requests=20\n"
-		      "region = eu-central-1\n"
-		      "credential_process = one\n"
-		      "    \"two\n"
-		      "    three\"\n"
-		      "[services dev]\n"
-		      "ebs = \n"
-		      "  endpoint_url = http://127.0.0.1:1\n"
-		      "auto_scaling =\n"
-		      "\tendpoint_url = http://127.0.0.1:2\n");
+	struct herd_ini *ini = parse("[profile web]\n"
+				     "s3 =\n"
+				     "  region = not-the-profiles\n"
+				     "  # comment\n"
+				     "\n"
+				     "  max_concurrent_requests=20\n"
+				     "region = eu-central-1\n"
+				     "credential_process = one\n"
+				     "    \"two\n"
+				     "    three\"\n"
+				     "[services dev]\n"
+				     "ebs = \n"
+				     "  endpoint_url = http://127.0.0.1:1\n"
+				     "auto_scaling =\n"
+				     "\tendpoint_url = http://127.0.0.1:2\n");
 
 	(void)state;
 	is(ini, "profile", "web", "region", "eu-central-1");
@@ -111,11 +110,14 @@ static void test_ini_blocks(void **state)
 	assert_string_equal(herd_ini_get(ini, "profile", "web", "s3", "region"),
 			    "not-the-profiles");
 	assert_string_equal(herd_ini_get(ini, "profile", "web", "s3",
-					 "max_concurrent_requests"), "20");
+					 "max_concurrent_requests"),
+			    "20");
 	assert_string_equal(herd_ini_get(ini, "services", "dev", "ebs",
-					 "endpoint_url"), "http://127.0.0.1:1");
+					 "endpoint_url"),
+			    "http://127.0.0.1:1");
 	assert_string_equal(herd_ini_get(ini, "services", "dev", "auto_scaling",
-					 "endpoint_url"), "http://127.0.0.1:2");
+					 "endpoint_url"),
+			    "http://127.0.0.1:2");
 	assert_null(herd_ini_get(ini, "services", "dev", "ebs", "x"));
 	herd_ini_forget(ini, "credential_process");
 	is(ini, "profile", "web", "credential_process", "");
@@ -323,7 +325,8 @@ static const struct made {
 	{ 0, 0, "ec2", "eusc-de-east-1", "ec2.eusc-de-east-1.amazonaws.eu" },
 	{ 0, 0, "sso", "eu-west-1", "portal.sso.eu-west-1.amazonaws.com" },
 	{ 1, 0, "ebs", "us-east-1", "ebs-fips.us-east-1.amazonaws.com" },
-	{ 1, 0, "ebs", "us-gov-west-1", "ebs-fips.us-gov-west-1.amazonaws.com" },
+	{ 1, 0, "ebs", "us-gov-west-1",
+	  "ebs-fips.us-gov-west-1.amazonaws.com" },
 	{ 1, 0, "ec2", "us-gov-west-1", "ec2.us-gov-west-1.amazonaws.com" },
 	{ 1, 1, "ec2", "us-gov-west-1", "ec2-fips.us-gov-west-1.api.aws" },
 	{ 1, 0, "ssm", "us-gov-east-1", "ssm.us-gov-east-1.amazonaws.com" },
@@ -336,7 +339,8 @@ static const struct made {
 	{ 0, 1, "ebs", "us-isob-east-1", "ebs.us-isob-east-1.api.aws.scloud" },
 	{ 0, 1, "s3", "eu-west-1", "s3.dualstack.eu-west-1.amazonaws.com" },
 	{ 1, 0, "s3", "us-east-1", "s3-fips.us-east-1.amazonaws.com" },
-	{ 1, 1, "s3", "us-east-1", "s3-fips.dualstack.us-east-1.amazonaws.com" },
+	{ 1, 1, "s3", "us-east-1",
+	  "s3-fips.dualstack.us-east-1.amazonaws.com" },
 };
 
 static void test_endpoints_made(void **state)
@@ -429,8 +433,9 @@ static void test_endpoints_set(void **state)
 static void test_endpoints_set_wrong(void **state)
 {
 	static const char *const urls[] = {
-		"ftp://x", "ebs.dev", "https://", "https:///x", "http://a b",
-		"http://user:pass@x", "http://x?y", "http://x#y", "http://x\\y",
+		"ftp://x",    "ebs.dev",    "https://",
+		"https:///x", "http://a b", "http://user:pass@x",
+		"http://x?y", "http://x#y", "http://x\\y",
 	};
 	struct herd_aws_options o = { NULL, NULL, NULL };
 	struct herd_aws_settings *s = load(NULL, NULL);
