@@ -189,6 +189,8 @@ class Connection:
             self.reset()
         body = answer.body
         length = len(body)
+        if kind in ("checksum", "nochecksum"):
+            kind = None         # the headers are what is wrong
         if kind is not None:
             body = body.bytes() if isinstance(body, Block) else body
         if kind == "corrupt":

@@ -6,6 +6,7 @@ import errno
 import fcntl
 import hashlib
 import os
+import shutil
 import struct
 import threading
 
@@ -32,7 +33,8 @@ def extents(fd, size):
 
 def copy(source, target):
     """A sparse copy, shared where the file system can. The copy's name is
-    there only when it is whole."""
+    there only when it is whole; its time of change is the source's, so that
+    the digests that are kept are its too."""
     part = target + ".part"
     with open(source, "rb") as src, open(part, "wb") as dst:
         try:
@@ -49,6 +51,10 @@ def copy(source, target):
                     if n == 0:
                         break
                     at += n
+        times = os.fstat(src.fileno())
+    os.utime(part, ns=(times.st_atime_ns, times.st_mtime_ns))
+    if os.path.exists(source + ".digests"):
+        shutil.copyfile(source + ".digests", target + ".digests")
     os.rename(part, target)
 
 

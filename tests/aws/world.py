@@ -187,7 +187,7 @@ class World:
                         os.unlink(target)
                     os.link(v["image"], target)
                     if os.path.exists(v["image"] + ".digests"):
-                        shutil.copy(v["image"] + ".digests",
+                        shutil.copyfile(v["image"] + ".digests",
                                     target + ".digests")
                 else:
                     images.copy(v["image"], target)
