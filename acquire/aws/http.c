@@ -9,6 +9,10 @@
 #define CONNECTIONS 64
 /* How late a time-out may be noticed. */
 #define LOOK_MS 100
+/* Bodies of such sizes are worth keeping: for a smaller one malloc is quick, and
+   it may hold what is secret. */
+#define SPARE_MIN (64 << 10)
+#define SPARE_MAX (1 << 20)
 
 struct herd_http {
 	CURLM *multi;
@@ -16,6 +20,8 @@ struct herd_http {
 	bool no_proxy, closing;
 	size_t limit, n_active, n_queued, n_idle;
 	CURL **idle; /* handles to use again, `limit` of them at most */
+	struct herd_buf *spare; /* bodies to fill again, `limit` at most */
+	size_t n_spare;
 	struct herd_http_transfer *active;
 	struct herd_http_transfer *queue, **queue_end;
 	struct curl_waitfd *extra;
@@ -30,6 +36,42 @@ int64_t herd_http_now(void)
 	clock_gettime(CLOCK_MONOTONIC, &t);
 	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
 }
+
+/* ---- memory of bodies ---- */
+
+/*
+ * A block of half a MiB comes from the kernel as pages to be cleared, and malloc
+ * gives it back at once: three quarters of what a block costs. So they are kept.
+ */
+struct herd_buf herd_http_room(struct herd_http *h, size_t size)
+{
+	struct herd_buf b = HERD_BUF_INIT;
+
+	for (size_t i = h->n_spare; i--;)
+		if (h->spare[i].cap >= size && h->spare[i].cap / 4 <= size) {
+			b = h->spare[i];
+			h->spare[i] = h->spare[--h->n_spare];
+			return b;
+		}
+	b.data = malloc(size);
+	b.cap = b.data ? size : 0;
+	return b;
+}
+
+void herd_http_recycle(struct herd_http *h, struct herd_buf *b)
+{
+	if (b->cap < SPARE_MIN || b->cap > SPARE_MAX || h->closing ||
+	    h->n_spare == h->limit) {
+		herd_buf_deinit(b);
+		return;
+	}
+	h->spare[h->n_spare] = *b;
+	h->spare[h->n_spare].len = 0;
+	h->spare[h->n_spare++].failed = false;
+	*b = (struct herd_buf)HERD_BUF_INIT;
+}
+
+/* ---- how a request ends ---- */
 
 static void give_back(struct herd_http *h, CURL *easy)
 {
@@ -55,6 +97,7 @@ static void finish(struct herd_http *h, struct herd_http_transfer *t,
 	curl_multi_remove_handle(h->multi, t->easy);
 	give_back(h, TAKE_PTR(t->easy));
 	t->done(t->arg, &t->answer);
+	herd_http_recycle(h, &t->answer.body);
 	herd_http_transfer_free(t);
 }
 
@@ -308,10 +351,12 @@ int herd_http_create(const struct herd_http_options *o, struct herd_http **ret,
 	h->no_proxy = o && o->no_proxy;
 	h->queue_end = &h->queue;
 	h->idle = calloc(h->limit, sizeof(CURL *));
+	h->spare = calloc(h->limit, sizeof(*h->spare));
 	h->multi = global_result ? NULL : curl_multi_init();
 	if (o && o->ca_bundle)
 		h->ca_bundle = strdup(o->ca_bundle);
-	if (!h->idle || !h->multi || (o && o->ca_bundle && !h->ca_bundle)) {
+	if (!h->idle || !h->spare || !h->multi ||
+	    (o && o->ca_bundle && !h->ca_bundle)) {
 		herd_http_destroy(h);
 		return herd_diag_set(diag, -ENOMEM, NULL, HERD_NO_OFFSET,
 				     "libcurl cannot be started");
@@ -350,7 +395,10 @@ void herd_http_destroy(struct herd_http *h)
 		curl_easy_cleanup(h->idle[--h->n_idle]);
 	if (h->multi)
 		curl_multi_cleanup(h->multi);
+	while (h->n_spare)
+		herd_buf_deinit(&h->spare[--h->n_spare]);
 	free(h->idle);
+	free(h->spare);
 	free(h->extra);
 	free(h->ca_bundle);
 	free(h);
@@ -364,6 +412,7 @@ int herd_http_add(struct herd_http *h, const struct herd_http_request *r,
 
 	if (e)
 		return e;
+	t->http = h;
 	t->done = done;
 	t->arg = arg;
 	*h->queue_end = t;

@@ -454,6 +454,39 @@ static void test_kept_connections(void **state)
 	herd_http_destroy(h);
 }
 
+/* A body's memory, given back, has the next body, and nothing of the last. */
+static void test_recycled(void **state)
+{
+	struct herd_http *h = client(2);
+	struct herd_http_request r = get("/blocks/1");
+	struct herd_http_answer a;
+	static const size_t sizes[] = { BLOCK, BLOCK, 200000, 10, BLOCK };
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(sizes); i++) {
+		SCRIPT(&server, { .generate = sizes[i] });
+		assert_int_equal(herd_http_do(h, &r, &a), 0);
+		assert_int_equal(a.body.len, sizes[i]);
+		for (size_t k = 0; k < a.body.len; k++)
+			if (a.body.data[k] != fixture_byte(1, k))
+				fail_msg("byte %zu of %zu", k, a.body.len);
+		herd_http_recycle(h, &a.body);
+		assert_true(!a.body.data && !a.body.len);
+		herd_http_recycle(h, &a.body);
+		herd_http_answer_deinit(&a);
+	}
+	/* one that failed is given back by itself */
+	SCRIPT(&server, { .generate = BLOCK, .fault = FAULT_CUT },
+	       { .generate = BLOCK });
+	assert_int_equal(herd_http_do(h, &r, &a), -EPROTO);
+	assert_int_equal(a.body.len, 0);
+	herd_http_answer_deinit(&a);
+	assert_int_equal(herd_http_do(h, &r, &a), 0);
+	assert_int_equal(a.body.len, BLOCK);
+	herd_http_answer_deinit(&a);
+	herd_http_destroy(h);
+}
+
 static void test_destroy_pending(void **state)
 {
 	struct many m = { .h = client(3) };
@@ -609,6 +642,7 @@ int main(void)
 		cmocka_unit_test(test_too_long),
 		cmocka_unit_test(test_parallel),
 		cmocka_unit_test(test_kept_connections),
+		cmocka_unit_test(test_recycled),
 		cmocka_unit_test(test_destroy_pending),
 		cmocka_unit_test(test_extra_descriptors),
 		cmocka_unit_test(test_tls),
