@@ -18,8 +18,7 @@ struct herd_http {
 	CURLM *multi;
 	char *ca_bundle;
 	bool no_proxy, closing;
-	size_t limit, n_active, n_queued, n_idle;
-	CURL **idle; /* handles to use again, `limit` of them at most */
+	size_t limit, n_active, n_queued;
 	struct herd_buf *spare; /* bodies to fill again, `limit` at most */
 	size_t n_spare;
 	struct herd_http_transfer *active;
@@ -73,16 +72,6 @@ void herd_http_recycle(struct herd_http *h, struct herd_buf *b)
 
 /* ---- how a request ends ---- */
 
-static void give_back(struct herd_http *h, CURL *easy)
-{
-	if (h->closing || h->n_idle == h->limit) {
-		curl_easy_cleanup(easy);
-	} else {
-		curl_easy_reset(easy); /* what it points to goes away */
-		h->idle[h->n_idle++] = easy;
-	}
-}
-
 /* One in flight: out of the list, and its user told. */
 static void finish(struct herd_http *h, struct herd_http_transfer *t,
 		   CURLcode code)
@@ -95,7 +84,7 @@ static void finish(struct herd_http *h, struct herd_http_transfer *t,
 	h->n_active--;
 	herd_http_fill_answer(t, code);
 	curl_multi_remove_handle(h->multi, t->easy);
-	give_back(h, TAKE_PTR(t->easy));
+	curl_easy_cleanup(TAKE_PTR(t->easy));
 	t->done(t->arg, &t->answer);
 	herd_http_recycle(h, &t->answer.body);
 	herd_http_transfer_free(t);
@@ -185,7 +174,7 @@ static size_t end_late(struct herd_http *h)
 
 static int begin(struct herd_http *h, struct herd_http_transfer *t)
 {
-	t->easy = h->n_idle ? h->idle[--h->n_idle] : curl_easy_init();
+	t->easy = curl_easy_init();
 	if (!t->easy)
 		return -ENOMEM;
 	if (herd_http_transfer_set(t, h->ca_bundle, h->no_proxy) ||
@@ -350,13 +339,11 @@ int herd_http_create(const struct herd_http_options *o, struct herd_http **ret,
 	h->limit = o && o->connections ? o->connections : CONNECTIONS;
 	h->no_proxy = o && o->no_proxy;
 	h->queue_end = &h->queue;
-	h->idle = calloc(h->limit, sizeof(CURL *));
 	h->spare = calloc(h->limit, sizeof(*h->spare));
 	h->multi = global_result ? NULL : curl_multi_init();
 	if (o && o->ca_bundle)
 		h->ca_bundle = strdup(o->ca_bundle);
-	if (!h->idle || !h->spare || !h->multi ||
-	    (o && o->ca_bundle && !h->ca_bundle)) {
+	if (!h->spare || !h->multi || (o && o->ca_bundle && !h->ca_bundle)) {
 		herd_http_destroy(h);
 		return herd_diag_set(diag, -ENOMEM, NULL, HERD_NO_OFFSET,
 				     "libcurl cannot be started");
@@ -391,13 +378,10 @@ void herd_http_destroy(struct herd_http *h)
 		h->queue = t->next;
 		fail(t, -ECANCELED, "given up");
 	}
-	while (h->n_idle)
-		curl_easy_cleanup(h->idle[--h->n_idle]);
 	if (h->multi)
 		curl_multi_cleanup(h->multi);
 	while (h->n_spare)
 		herd_buf_deinit(&h->spare[--h->n_spare]);
-	free(h->idle);
 	free(h->spare);
 	free(h->extra);
 	free(h->ca_bundle);
