@@ -114,18 +114,21 @@ static void test_errors(void **state)
 /* A signature's refusal quotes the request, session token and all. */
 static void test_no_secrets(void **state)
 {
-	static const char *const bodies[] = {
+	static const char json[] =
 		"{\"message\":\"The signature does not match.\\n\\nThe "
 		"Canonical String for this request should have been\\n'GET\\n"
-		"x-amz-security-token:SECRET'\"}",
+		"x-amz-security-token:SECRET'\"}";
+	static const char xml[] = EC2_ERROR(
+		"SignatureDoesNotMatch",
+		"The signature does not match. The Canonical String for this "
+		"request: x-amz-security-token:SECRET");
+	static const char lines[] =
 		EC2_ERROR("SignatureDoesNotMatch",
-			  "The signature does not match. The Canonical String "
-			  "for this request: x-amz-security-token:SECRET"),
-		EC2_ERROR("SignatureDoesNotMatch",
-			  "The signature does not match.&#xA;x: SECRET"),
+			  "The signature does not match.&#xA;x: SECRET");
+	static const char query[] =
 		"{\"message\":\"The signature does not match. "
-		"X-Amz-Security-Token=SECRET\"}",
-	};
+		"X-Amz-Security-Token=SECRET\"}";
+	static const char *const bodies[] = { json, xml, lines, query };
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(bodies); i++) {
