@@ -76,14 +76,17 @@ static void add_why(struct herd_buf *b, const struct herd_credentials_wish *w,
 				why->message);
 }
 
-static void name_source(struct herd_aws_credentials *c,
-			const struct herd_credentials_wish *w, size_t i)
+#define NAME_SIZE sizeof(((struct herd_aws_credentials *)0)->source)
+
+static const char *name_of(const struct herd_credentials_wish *w, size_t i,
+			   char buf[NAME_SIZE])
 {
 	if (chain[i].of_profile && !w->used_environment)
-		snprintf(c->source, sizeof(c->source), "profile %.120s (%s)",
-			 w->profile, chain[i].name);
+		snprintf(buf, NAME_SIZE, "profile %.120s (%s)", w->profile,
+			 chain[i].name);
 	else
-		snprintf(c->source, sizeof(c->source), "%s", chain[i].name);
+		snprintf(buf, NAME_SIZE, "%s", chain[i].name);
+	return buf;
 }
 
 static void cleanup_profiles(struct herd_aws_profiles **p)
@@ -102,6 +105,7 @@ static int go_through(struct herd_aws_credentials *c, struct herd_aws_keys *ret,
 		.profile = herd_aws_profile_name(c->settings),
 		.environment = !given,
 	};
+	char name[NAME_SIZE];
 	int err = herd_aws_profiles_load(&profiles, diag);
 
 	w.profiles = profiles;
@@ -113,7 +117,7 @@ static int go_through(struct herd_aws_credentials *c, struct herd_aws_keys *ret,
 		herd_diag_clear(&why);
 		err = chain[i].fetch(&w, ret, &why);
 		if (!err) {
-			name_source(c, &w, i);
+			name_of(&w, i, c->source);
 			return 0;
 		}
 		if (err == -ENOENT) {
@@ -125,8 +129,11 @@ static int go_through(struct herd_aws_credentials *c, struct herd_aws_keys *ret,
 			return err;
 		return herd_diag_set(
 			diag, -ENOKEY, "AWS credentials", HERD_NO_OFFSET,
-			"%s%s%s", why.source[0] ? why.source : chain[i].name,
-			": ", why.message[0] ? why.message : strerror(-err));
+			"%s: %s",
+				     why.source[0] ? why.source :
+						     name_of(&w, i, name),
+				     why.message[0] ? why.message :
+						      strerror(-err));
 	}
 	if (err == -ENOMEM || herd_buf_error(&whys))
 		return -ENOMEM;

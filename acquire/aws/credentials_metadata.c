@@ -104,7 +104,9 @@ bool herd_credentials_url_allowed(const char *url)
 	if (*from == '[') {
 		from++;
 		n = strcspn(from, "]");
-		port = from + n + (from[n] == ']');
+		if (!from[n])
+			return false;
+		port = from + n + 1;
 	} else {
 		n = strcspn(from, ":/?#");
 		port = from + n;

@@ -27,7 +27,7 @@ int herd_aws_settings_load(const struct herd_aws_options *o,
 			   struct herd_diag *diag);
 void herd_aws_settings_destroy(struct herd_aws_settings *s);
 
-const char *herd_aws_region(const struct herd_aws_settings *s); /* NULL: none */
+const char *herd_aws_region(const struct herd_aws_settings *s);	/* NULL: none */
 const char *herd_aws_ca_bundle(const struct herd_aws_settings *s);
 /* A value of the profile in use, "" and NULL alike when it is not there. Keys
    that are secret are not kept here. */
