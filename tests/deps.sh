@@ -16,7 +16,7 @@ demo=("${build[@]}" e2fsprogs dosfstools mtools gdisk fakeroot attr python3)
 lab=("${demo[@]}" debootstrap debian-archive-keyring qemu-system-x86 cpio git jq openssh-client)
 check=("${lab[@]}" libcmocka-dev binutils ntfs-3g exfatprogs exfat-fuse fdisk
 	yara clamav sleuthkit fuse2fs acl rsync libcap2-bin ewf-tools xxd
-	openssl man-db groff bash-completion lmdb-utils strace
+	openssl curl man-db groff bash-completion lmdb-utils strace
 	procps psmisc util-linux)
 ci=("${check[@]}" clang libclang-rt-14-dev clang-tidy cppcheck shellcheck)
 

@@ -6,7 +6,6 @@ import hmac
 import re
 import struct
 
-import sigv4
 from http1 import Answer, Block
 from images import BLOCK
 from protocol import AwsError, json_answer
@@ -15,7 +14,7 @@ SNAPSHOT = re.compile(r"snap-[0-9a-f]+\Z")
 TOKEN = re.compile(r"[A-Za-z0-9+/=]{1,256}\Z")
 NUMBER = re.compile(r"[0-9]{1,10}\Z")
 ROUTE = re.compile(r"/snapshots/([^/]*)/(blocks|changedblocks)(?:/([^/]*))?\Z")
-VERSION = b"\x01\x2e"
+VERSION = b"\xfb\xff\xfb"      # in base64 "+//7"
 
 
 def invalid(reason, message):
@@ -49,7 +48,7 @@ class Ebs:
         mac = hmac.digest(self.world.secret,
                           b"%s\0%d\0%s\0%s" % (sid, index, digest, stamp),
                           "sha256")
-        return base64.b64encode(VERSION + b"\xfb" + stamp + mac).decode()
+        return base64.b64encode(VERSION + stamp + mac).decode()
 
     def check_block_token(self, token, sid, index, digest):
         bad = invalid("INVALID_BLOCK_TOKEN", "The block token is not valid.")
@@ -57,7 +56,7 @@ class Ebs:
             raw = base64.b64decode(token, validate=True)
         except (binascii.Error, ValueError):
             raise bad from None
-        if len(raw) != 43 or raw[:2] != VERSION:
+        if len(raw) != 43 or raw[:3] != VERSION:
             raise bad
         expires = struct.unpack(">Q", raw[3:11])[0] / 1000
         if not hmac.compare_digest(
@@ -145,8 +144,7 @@ class Ebs:
                               f"The parameter {name[:64]} is not expected.")
             p[name] = value.decode("latin-1")
         # a path's escapes are decoded once
-        sid = sigv4.re.sub(r"%([0-9A-Fa-f]{2})",
-                           lambda m: chr(int(m[1], 16)), sid)
+        sid = re.sub(r"%([0-9A-Fa-f]{2})", lambda m: chr(int(m[1], 16)), sid)
         self.allow(ctx, action, sid)
         if action == "GetSnapshotBlock":
             return self.get(sid, index, p)

@@ -530,5 +530,5 @@ class Ec2:
         self.dry(form)
         for name in names:
             w.snapshots[name].tags.update(tags)
-        w._save_made()
+        w.save_made()
         return {"return": True}

@@ -122,7 +122,7 @@ class Keys:
                 k.get("arn", f"arn:aws:iam::{account}:user/tester"),
                 policy_of(k), k.get("token"), world.when(k.get("expires")))
 
-    def _mac(self, text, what):
+    def mac(self, text, what):
         return hmac.digest(self.world.secret, (what + text).encode(), "sha256")
 
     def session(self, role, name, seconds):
@@ -131,13 +131,13 @@ class Keys:
         # a moment of microseconds tells sessions apart
         body = json.dumps([role["arn"], name, int(now + seconds),
                            int(now * 1e6)])
-        packed = base64.b64encode(self._mac(body, "token") + body.encode())
+        packed = base64.b64encode(self.mac(body, "token") + body.encode())
         return self._of_session(role, body, packed.decode())
 
     def _of_session(self, role, body, token):
         arn, name, expires, _ = json.loads(body)
-        key = "ASIA" + base64.b32encode(self._mac(body, "id"))[:16].decode()
-        secret = base64.b64encode(self._mac(body, "secret"))[:40].decode()
+        key = "ASIA" + base64.b32encode(self.mac(body, "id"))[:16].decode()
+        secret = base64.b64encode(self.mac(body, "secret"))[:40].decode()
         short = arn.rsplit("/", 1)[-1]
         account = arn.split(":")[4]
         who = Identity(key, secret,
@@ -158,7 +158,7 @@ class Keys:
             except (binascii.Error, ValueError):
                 raise invalid from None
             mac, body = raw[:32], raw[32:].decode("utf-8", "replace")
-            if not hmac.compare_digest(mac, self._mac(body, "token")):
+            if not hmac.compare_digest(mac, self.mac(body, "token")):
                 raise invalid
             fields = json.loads(body)
             role = self.world.role(fields[0])

@@ -19,6 +19,7 @@ import subprocess
 import sys
 import threading
 import time
+import traceback
 
 import autoscaling
 import ec2
@@ -40,8 +41,9 @@ from protocol import AwsError
 class Context:
     """One call: who makes it, and whether they may."""
 
-    def __init__(self, service, identity):
+    def __init__(self, service, identity, region):
         self.service, self.identity = service, identity
+        self.region = region
 
     def allow(self, action, resource, tags=None, request_tags=None, more=None):
         have = {"aws:resourcetag/" + k.lower(): v
@@ -54,24 +56,34 @@ class Context:
             have["aws:tagkeys"] = list(request_tags)
         have.update(more or {})
         have["aws:principalarn"] = self.identity.arn
-        have["aws:requestedregion"] = Context.region
+        have["aws:requestedregion"] = self.region
         if not iam.allowed(self.identity.policy, action, resource, have):
             raise protocol.forbidden(self.service, self.identity, action,
                                      resource)
 
 
 class Stats:
+    """Counters. What an answer came to is known when it has been sent, a
+    moment after its reader has it: settle() waits for that."""
+
     def __init__(self):
         self.lock = threading.Lock()
+        self.in_flight = 0
         self.reset()
 
+    def settle(self):
+        end = time.monotonic() + 0.2
+        while self.in_flight and time.monotonic() < end:
+            time.sleep(0.001)
+
     def reset(self):
+        self.settle()
         with self.lock:
             self.actions = {}
             self.errors = {}
             self.blocks = {}        # snapshot: {index: times read whole}
             self.spoilt = 0         # blocks that were sent, but damaged
-            self.in_flight = self.most = 0
+            self.most = 0
             self.requests = 0
 
     def begin(self):
@@ -100,6 +112,7 @@ class Stats:
                     read[block[1]] = read.get(block[1], 0) + 1
 
     def table(self):
+        self.settle()
         with self.lock:
             by = {s: {"read": sum(r.values()), "distinct": len(r)}
                   for s, r in self.blocks.items()}
@@ -114,6 +127,7 @@ class Stats:
                     "snapshots": by}
 
     def reads(self, sid):
+        self.settle()
         with self.lock:
             return {str(i): n for i, n in
                     sorted(self.blocks.get(sid, {}).items())}
@@ -122,7 +136,6 @@ class Stats:
 class LocalAws:
     def __init__(self, world):
         self.world = world
-        Context.region = world.region
         self.stats = Stats()
         self.faults = faults.Faults(world.data.get("seed", 1))
         self.faults.set(world.settings["faults"])
@@ -188,7 +201,7 @@ class LocalAws:
         fault = self.faults.draw(what)
         if fault and fault[0] in faults.ERRORS:
             raise protocol.fault_error(service, *fault, self.world, what)
-        answer = work(Context(service, identity))
+        answer = work(Context(service, identity, self.world.region))
         if fault:
             self.spoil(answer, *fault)
         return answer
@@ -216,7 +229,6 @@ class LocalAws:
             answer, code = protocol.error_answer(service, e), e.code
         except Exception as e:      # a mistake of this server
             print(f"localaws: {action}: {e!r}", file=sys.stderr, flush=True)
-            import traceback
             traceback.print_exc()
             code = "localaws"
             answer = Answer(500, [], f"localaws: {e!r}\n".encode())

@@ -18,6 +18,8 @@ or two of them what an intruder leaves. Needs no root; nothing is mounted.
                     the AMI's snapshot: in the lineage of the volumes or not;
                     of somebody else and not to be read
   --earlier         a snapshot of each volume as it was launched
+  --lifecycle N=STATE   instance N is in that state of the group (Standby,
+                    Terminating:Wait, Warmed:Stopped …); may be repeated
   --data            a second volume each, without a partition table
   --policy FILE     an IAM policy for the key AKIALEASTPRIVILEGE
   --seed S
@@ -278,6 +280,9 @@ def make_json(args, offset):
                       "dns": f"{host}.{REGION}.compute.internal"}],
             "tags": {"aws:autoscaling:groupName": "web", "Name": "web"},
             "volumes": volumes})
+    for one in args.lifecycle:
+        n, state = one.split("=")
+        instances[int(n) - 1]["lifecycle"] = state
     policy = {}
     if args.policy:
         with open(args.policy, encoding="utf-8") as f:
@@ -327,6 +332,7 @@ def main():
                    choices=["in", "out", "public", "unreadable", "none"])
     p.add_argument("--earlier", action="store_true")
     p.add_argument("--data", action="store_true")
+    p.add_argument("--lifecycle", action="append", default=[])
     p.add_argument("--policy")
     p.add_argument("--seed", default="herd")
     p.add_argument("--jobs", type=int, default=os.cpu_count())

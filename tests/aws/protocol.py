@@ -305,7 +305,7 @@ def fault_error(service, kind, how, world, what):
 # ---- page tokens of the XML services ----
 
 def page_token(world, what, at):
-    mac = world.keys._mac(f"{what}/{at}", "page")[:12]
+    mac = world.keys.mac(f"{what}/{at}", "page")[:12]
     return base64.b64encode(b"%d:" % at + mac).decode()
 
 

@@ -148,6 +148,13 @@ class Vectors(unittest.TestCase):
                 later = "header-after" in name
                 with self.subTest(name):
                     request = parse_vector(stem + ".sreq")
+                    # one vector's .sreq has another signature than its
+                    # .authz, which is the one that holds
+                    with open(stem + ".authz", encoding="utf-8") as f:
+                        authz = f.read().strip()
+                    request[3][:] = [
+                        (n, authz if n == "Authorization" else v)
+                        for n, v in request[3]]
                     self.assertIs(self.check(request, later), Secret)
                     method, path, query, headers, body = request
                     names = sigv4.parse_authorization(
@@ -525,7 +532,8 @@ class Blocks(Case):
         self.assertEqual(s["blocks"], {"read": 3, "distinct": 2, "again": 1,
                                        "spoilt": 0, "bytes": 3 * 524288})
         self.assertEqual(s["snapshots"], {sid: {"read": 3, "distinct": 2}})
-        self.assertEqual(s["actions"]["GetSnapshotBlock"]["refused"], 1)
+        self.assertEqual(s["actions"], {"GetSnapshotBlock": {
+            "ok": 3, "refused": 1, "spoilt": 0, "bytes": 3 * 524288}})
         self.assertEqual(s["errors"], {"ValidationException": 1})
         r = self.s.plain(self.s.tell["control"], "GET",
                          f"/_reads?snapshot={sid}")
@@ -535,10 +543,11 @@ class Blocks(Case):
 def main():
     WORLD["dir"] = os.path.abspath(sys.argv[1])
     del sys.argv[1]
+    import selftest_oracles
     import selftest_services
     loader = unittest.TestLoader()
     names = sys.argv[1:]
-    modules = [sys.modules["__main__"], selftest_services]
+    modules = [sys.modules["__main__"], selftest_services, selftest_oracles]
     if names:
         suite = unittest.TestSuite(
             loader.loadTestsFromName(n, next(

@@ -161,7 +161,7 @@ class World:
         for e in made["snapshots"]:
             self._add(e)
 
-    def _save_made(self):
+    def save_made(self):
         path = os.path.join(self.state, "made.json")
         with open(path + ".part", "w", encoding="utf-8") as f:
             json.dump({"n": self.n_made,
@@ -204,13 +204,13 @@ class World:
                         "refusals": self.settings["ebs_lag"]})
                     s.unknown = self.settings["describe_lag"]
                     out.append(s)
-            self._save_made()
+            self.save_made()
         return out
 
     def delete_snapshot(self, sid):
         with self.lock:
             s = self.snapshots.pop(sid)
-            self._save_made()
+            self.save_made()
         if s.made:
             for name in (s.image_path, s.image_path + ".digests"):
                 if os.path.exists(name):
@@ -228,7 +228,7 @@ class World:
                 s.state = self.settings["snapshot_fate"].get(s.volume,
                                                              "completed")
                 if s.made:
-                    self._save_made()
+                    self.save_made()
 
     def progress(self, s):
         if s.state == "completed":
@@ -249,6 +249,8 @@ class World:
             if os.stat(path).st_nlink > 1:
                 images.copy(path, path + ".own")
                 os.rename(path + ".own", path)
+                if os.path.exists(path + ".own.digests"):
+                    os.unlink(path + ".own.digests")
             with open(path, "r+b") as f:
                 f.seek(offset)
                 f.write(data)
