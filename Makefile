@@ -154,7 +154,7 @@ bench: all $(B)/tests/bench/bigstore
 
 MAN1 := $(sort $(wildcard docs/man/*.1))
 MAN8 := $(sort $(wildcard docs/man/*.8))
-DOCS := $(wildcard README.md LICENSE docs/*.md)
+DOCS := $(wildcard README.md LICENSE docs/*.md docs/iam-*.json)
 INSTALL ?= install
 
 .PHONY: install uninstall

@@ -314,6 +314,7 @@ static void finish(struct herd_aws *a, struct herd_aws_pending *p, int err)
 		p->service->counters.failed++;
 	a->n_pending--;
 	p->done(p->arg, r);
+	herd_http_recycle(a->c.http, &p->answer.body);
 	herd_aws_pending_free(p);
 }
 
@@ -444,6 +445,7 @@ static void judge(struct herd_aws *a, struct herd_aws_pending *p)
 					   j.kind == HERD_AWS_THROTTLED,
 					   p->attempts, &a->random);
 	p->last_err = p->answer.err;
+	herd_http_recycle(a->c.http, &p->answer.body);
 	herd_http_answer_deinit(&p->answer);
 	p->answer = (struct herd_http_answer){ .err = 0 };
 	list_add(&p->service->delayed, p);

@@ -77,10 +77,11 @@ static int room(void *list, size_t n, size_t *cap, size_t size, void *ret_new,
 	memcpy(&v, list, sizeof(v));
 	if (n == *cap) {
 		size_t want = *cap ? *cap * 2 : 16;
+		char *larger = realloc(v, want * size);
 
-		v = realloc(v, want * size);
-		if (!v)
+		if (!larger)
 			return -ENOMEM;
+		v = larger;
 		memcpy(list, &v, sizeof(v));
 		*cap = want;
 	}

@@ -16,6 +16,9 @@
 
 #define SNAP "snap-0123456789abcdef0"
 #define FIRST "snap-00000000000000001"
+#define LONG_ID                                                          \
+	("snap-00000000000000000000000000000000000000000000000000000000" \
+	 "00000000000000")
 #define LIST "GET /snapshots/" SNAP "/blocks?maxResults=10000"
 #define SIZES "\"VolumeSize\":1,\"BlockSize\":524288"
 #define B(i) "{\"BlockIndex\":" #i ",\"BlockToken\":\"AAA" #i "+/=\"}"
@@ -306,14 +309,8 @@ static void test_changed(void **state)
 static void test_arguments(void **state)
 {
 	static const char *const snapshots[] = {
-		"",
-		"snap-",
-		"snap-../x",
-		"snap-0?a=b",
-		"vol-0123",
-		"snap-XYZ",
-		"snap-00000000000000000000000000000000000000000000000000000000"
-		"00000000000000",
+		"",	    "snap-",	"snap-../x", "snap-0?a=b",
+		"vol-0123", "snap-XYZ", LONG_ID,
 	};
 	struct herd_aws a = { 0 };
 
@@ -412,6 +409,9 @@ static void test_canceled(void **state)
 static char block[BLOCK_LEN + 1];
 /* SHA-256 of 64 KiB of 'x', by another program. */
 #define SUM "H4dF8NLROH7BryIRo89Bey6eiF6FNHJknB2XnQ6TcOM="
+/* … of one byte less, and the first with a bit set that means nothing. */
+#define SHORT_SUM "Cat0ldPmGnbw3rEssDBvBpbLsX/8EhMTaMepOfEvVtM="
+#define ODD_SUM "H4dF8NLROH7BryIRo89Bey6eiF6FNHJknB2XnQ6TcON="
 #define SUM_HEX \
 	"1f8745f0d2d1387ec1af2211a3cf417b2e9e885e853472649c1d979d0e9370e3"
 #define HEADERS(len_, sum_)                                                \
@@ -475,6 +475,8 @@ static void test_damaged_blocks(void **state)
 		  .body_len = BLOCK_LEN },
 		ANSWER(GOOD, BLOCK_LEN - 1),
 		ANSWER(HEADERS("65535", SUM), BLOCK_LEN - 1),
+		ANSWER(HEADERS("65535", SHORT_SUM), BLOCK_LEN - 1),
+		ANSWER(HEADERS("65536", ODD_SUM), BLOCK_LEN),
 		ANSWER(HEADERS("65535", SUM), BLOCK_LEN),
 		ANSWER(HEADERS("", SUM), BLOCK_LEN),
 		ANSWER(HEADERS("65536", ""), BLOCK_LEN),
