@@ -275,6 +275,42 @@ static void test_qcow2_cut(void **state)
 	image_close(&o);
 }
 
+/* What its header says against an image is told, and the image read. */
+static void test_qcow2_marked(void **state)
+{
+	static const struct {
+		uint8_t top, base;
+		const char *words;
+	} cases[] = {
+		{ 0, 0, NULL },
+		{ 1, 0, "m.qcow2 is marked dirty (" },
+		{ 2, 0, "m.qcow2 is marked corrupt (" },
+		{ 3, 0, "wrong) and dirty (" },
+		{ 0, 2, "b.qcow2 is marked corrupt (" },
+		{ 2, 1, "same; b.qcow2 is marked dirty (" },
+	};
+	struct opened o;
+
+	(void)state;
+	NEED("qemu-img");
+	assert_int_equal(run("qemu-img convert -f raw -O qcow2 base.raw b.qcow2; "
+			     "qemu-img create -f qcow2 -b b.qcow2 -F qcow2 "
+			     "m.qcow2"), 0);
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		write_at("m.qcow2", 79, &cases[i].top, 1);
+		write_at("b.qcow2", 79, &cases[i].base, 1);
+		must_open("m.qcow2", &o);
+		if (!cases[i].words)
+			assert_null(o.img.warning);
+		else if (!o.img.warning ||
+			 !strstr(o.img.warning, cases[i].words))
+			fail_msg("\"%s\", not \"%s\"", o.img.warning,
+				 cases[i].words);
+		check_bytes(&o, disk, DISK);
+		image_close(&o);
+	}
+}
+
 static void test_vhd(void **state)
 {
 	(void)state;
@@ -1175,6 +1211,7 @@ int main(void)
 		cmocka_unit_test(test_qcow2_huge),
 		cmocka_unit_test(test_qemu_huge),
 		cmocka_unit_test(test_qcow2_cut),
+		cmocka_unit_test(test_qcow2_marked),
 		cmocka_unit_test(test_vhd),
 		cmocka_unit_test(test_vmdk),
 		cmocka_unit_test(test_vmdk_rest_of_text),
