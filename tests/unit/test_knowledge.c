@@ -264,6 +264,16 @@ static void count_one(struct world *w, uint32_t id,
 					     &r.n_findings, NULL), 0);
 	r.findings = findings;
 	assert_int_equal(herd_report_count(&r, NULL, NULL, ret), 0);
+
+	/* the short way gives the very same */
+	struct herd_report_base *base = NULL;
+	struct herd_report_paths by;
+
+	memset(&by, 0, sizeof(by));
+	assert_int_equal(herd_report_base_make(w->t, w->herd, &base), 0);
+	assert_int_equal(herd_report_count_by(&r, base, &by), 0);
+	assert_memory_equal(&by, ret, sizeof(by));
+	herd_report_base_destroy(base);
 	free(findings);
 	herd_instance_deinit(&instance);
 }
