@@ -207,6 +207,32 @@ static int choose_reader(struct herd_image *img, bool plain)
 	return img->format ? 0 : -ENOMEM;
 }
 
+/* What the header of one of its files says against it. */
+static int add_warning(struct herd_image *img, const char *path,
+		       const struct herd_qcow2 *q)
+{
+	CLEANUP_FREE char *before = TAKE_PTR(img->warning);
+	struct herd_diag name;
+
+	if (!q->corrupt && !q->dirty) {
+		img->warning = TAKE_PTR(before);
+		return 0;
+	}
+	herd_diag_clear(&name); /* its name, made safe to be shown */
+	herd_diag_set(&name, 0, herd_path_base(path), HERD_NO_OFFSET, "-");
+	if (asprintf(&img->warning, "%s%s%s is marked %s%s%s: read all the same",
+		     before ? before : "", before ? "; " : "", name.source,
+		     q->corrupt ? "corrupt (a write to it went wrong, what "
+				  "its tables say may be wrong)" : "",
+		     q->corrupt && q->dirty ? " and " : "",
+		     q->dirty ? "dirty (it was not closed, or copied while "
+				"it was written to)" : "") < 0) {
+		img->warning = NULL;
+		return -ENOMEM;
+	}
+	return 0;
+}
+
 int herd_chain_build(struct herd_image *img, const char *path,
 		     const char *allowed_dir, struct herd_diag *diag)
 {
@@ -224,7 +250,8 @@ int herd_chain_build(struct herd_image *img, const char *path,
 		int err = add_once(img, current, diag);
 
 		if (!err && !strcmp(format, "qcow2"))
-			err = read_qcow2(current, &q, diag);
+			err = read_qcow2(current, &q, diag) ?:
+			      add_warning(img, current, &q);
 		if (!err && q.external_data)
 			err = herd_chain_resolve(current, q.data_file,
 						 "data file", allowed_dir,

@@ -30,6 +30,7 @@ void herd_image_deinit(struct herd_image *img)
 		free(img->files[i].path);
 	free(img->files);
 	free(img->format);
+	free(img->warning);
 	*img = (struct herd_image){ 0 };
 	errno = saved;
 }

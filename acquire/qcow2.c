@@ -10,8 +10,8 @@
 #define EXT_END 0u
 #define EXT_BACKING_FORMAT 0xe2792acau
 #define EXT_DATA_FILE 0x44415441u
-#define INCOMPAT_DIRTY 1u	/* of reference counts, which we do not read */
-#define INCOMPAT_CORRUPT 2u	/* says that some write went wrong */
+#define INCOMPAT_DIRTY 1u
+#define INCOMPAT_CORRUPT 2u
 #define INCOMPAT_DATA_FILE 4u
 #define OFFSET_MASK 0x00fffffffffffe00ull
 #define FLAG_ZEROS 1ull
@@ -174,6 +174,8 @@ int herd_qcow2_parse(const void *bytes, size_t len, const char *name,
 				     "the external data file is not named");
 	if (!q.external_data)
 		q.data_file[0] = '\0';
+	q.dirty = h.incompatible & INCOMPAT_DIRTY;
+	q.corrupt = h.incompatible & INCOMPAT_CORRUPT;
 	q.plain = !(h.incompatible & ~(uint64_t)(INCOMPAT_DIRTY |
 						 INCOMPAT_CORRUPT));
 	err = q.plain ? check_l1(&q, name, diag) : 0;

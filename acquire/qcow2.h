@@ -28,6 +28,10 @@ struct herd_qcow2 {
 	 * is deflated. Other features leave the layout as it is.
 	 */
 	bool plain;
+	/* What its last writer said of it. Neither keeps it from being read:
+	   dirty is about reference counts, which no reader needs. */
+	bool dirty;			/* was not closed */
+	bool corrupt;			/* some write went wrong */
 	uint32_t version;		/* 2 or 3 */
 	uint32_t cluster_bits;		/* 9 … 21 */
 	uint32_t l1_entries;		/* enough for size when plain */

@@ -157,6 +157,9 @@ struct herd_image {
 	struct herd_image_file *files;	/* segments, or the backing chain,
 					   top first; owned */
 	size_t n_files;
+	char *warning;		/* what herd_image_probe found amiss and read
+				   on, to be told to whoever relies on it; NULL:
+				   nothing. No part of its identity; owned */
 };
 
 void herd_image_deinit(struct herd_image *img);

@@ -299,6 +299,23 @@ static int open_volumes(struct herd_scan *s, struct herd_diag *diag)
 	return err ? err : lay_out(s, diag);
 }
 
+/* What the images themselves say against being believed. */
+static int note_warnings(struct herd_scan *s)
+{
+	int err = 0;
+
+	for (uint32_t d = 0; d < s->a->n_disks && !err; d++) {
+		const char *warning = s->a->images[d].warning;
+		char where[32];
+
+		snprintf(where, sizeof(where), ".volumes/%u", d);
+		if (warning)
+			err = herd_scan_problem(s, HERD_NO_NODE, where, "%s",
+						warning);
+	}
+	return err;
+}
+
 /* ---- reading ---- */
 
 static void drop_since(struct herd_scan *s, size_t nodes, size_t absents,
@@ -498,6 +515,8 @@ static int run(struct herd_scan *s, struct herd_instance *inst,
 {
 	int err = open_volumes(s, diag);
 
+	if (!err)
+		err = note_warnings(s);
 	if (err)
 		return err;
 	disks_key(s, s->key);

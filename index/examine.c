@@ -353,13 +353,19 @@ static bool is_zeros(const struct herd_buf *b)
 	return true;
 }
 
-/* A log that is empty and was written to after it was made. */
+/*
+ * A log that is empty and was written to after it was made. Anybody may set
+ * the time of the last writing back; that it was set is in the time of the
+ * last change, which is the kernel's.
+ */
 static bool was_emptied(const struct herd_side *side)
 {
 	const struct herd_entry *e = side->entry;
+	int64_t last = e->mtime.sec > e->ctime.sec ? e->mtime.sec :
+						     e->ctime.sec;
 
 	return side->is_log && e->btime.sec &&
-	       e->mtime.sec > e->btime.sec + HERD_LOG_SLACK;
+	       last > e->btime.sec + HERD_LOG_SLACK;
 }
 
 /* All of a small text, and of what may be zeros. */

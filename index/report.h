@@ -79,6 +79,19 @@ typedef int herd_report_bad_fn(void *arg, uint32_t path,
 int herd_report_count(const struct herd_report *r, herd_report_bad_fn *bad,
 		      void *bad_arg, struct herd_report_paths *ret);
 
+/*
+ * The same sums for many members: the reference is gone through once, and of
+ * each member only what it differs in and what was found. Borrows nothing but
+ * the herd's knowledge.
+ */
+struct herd_report_base;
+int herd_report_base_make(struct herd_txn *t, const struct herd_herd *h,
+			  struct herd_report_base **ret);
+void herd_report_base_destroy(struct herd_report_base *b);
+int herd_report_count_by(const struct herd_report *r,
+			 const struct herd_report_base *b,
+			 struct herd_report_paths *ret);
+
 /* A finding with its name, ready to be put in order and shown. */
 struct herd_report_line {
 	const struct herd_finding *finding;

@@ -9,7 +9,9 @@
  * here, where every path is looked at anyway.
  *
  * Records of the instance and of the reference are gone through in order of
- * path id, and with them the findings.
+ * path id, and with them the findings. Where that is to be done for a thousand
+ * members the reference's part is the same for all: it is summed up once, and
+ * each member takes out of it what it has another record or a finding for.
  *
  * Threads: as index/report.h says.
  */
@@ -141,6 +143,13 @@ static int count_reference(void *arg, uint32_t path, const void *encoded,
 	return c->err;
 }
 
+static void sum_up(struct herd_report_paths *counts)
+{
+	counts->total = counts->unreadable;
+	for (int i = 0; i < HERD_CLASS_MAX; i++)
+		counts->total += counts->of[i];
+}
+
 int herd_report_count(const struct herd_report *r, herd_report_bad_fn *bad,
 		      void *bad_arg, struct herd_report_paths *ret)
 {
@@ -160,9 +169,146 @@ int herd_report_count(const struct herd_report *r, herd_report_bad_fn *bad,
 	err = err ? err : c.err;
 	if (err)
 		return err;
-	counts.total = counts.unreadable;
-	for (int i = 0; i < HERD_CLASS_MAX; i++)
-		counts.total += counts.of[i];
+	sum_up(&counts);
+	*ret = counts;
+	return 0;
+}
+
+/* ---- many members ---- */
+
+struct herd_report_base {
+	uint32_t *paths;	/* that the reference has, ascending */
+	size_t n, cap;
+	struct own *odd;	/* of them, those that are not just fine */
+	size_t n_odd, cap_odd;
+	struct herd_report_paths counts;	/* as if nothing was found */
+};
+
+struct making {
+	struct counting c;	/* for its knowledge */
+	struct herd_report_base *b;
+};
+
+static int grow(void *array, size_t n, size_t *cap, size_t size)
+{
+	void **v = array;
+	size_t more = *cap ? 2 * *cap : 1024;
+	void *bigger = n < *cap ? *v : reallocarray(*v, more, size);
+
+	if (!bigger)
+		return -ENOMEM;
+	if (n == *cap)
+		*cap = more;
+	*v = bigger;
+	return 0;
+}
+
+static void add_seen(struct herd_report_paths *counts, struct seen seen, int by)
+{
+	uint64_t n = (uint64_t)(int64_t)by;
+
+	if (seen.state == STATE_UNREADABLE)
+		counts->unreadable += n;
+	else if (seen.state == STATE_FINE) {
+		counts->of[HERD_CLASS_SAME] += n;
+		counts->same_bad += seen.bad ? n : 0;
+	}
+}
+
+static int add_to_base(void *arg, uint32_t path, const void *encoded, size_t len)
+{
+	struct making *m = arg;
+	struct herd_report_base *b = m->b;
+	struct seen seen = see(&m->c, encoded, len);
+	bool odd = seen.state != STATE_FINE || seen.bad;
+
+	if (grow(&b->paths, b->n, &b->cap, sizeof(*b->paths)) ||
+	    (odd && grow(&b->odd, b->n_odd, &b->cap_odd, sizeof(*b->odd))))
+		return -ENOMEM;
+	b->paths[b->n++] = path;
+	if (odd)
+		b->odd[b->n_odd++] = (struct own){ path, seen };
+	add_seen(&b->counts, seen, 1);
+	return 0;
+}
+
+int herd_report_base_make(struct herd_txn *t, const struct herd_herd *h,
+			  struct herd_report_base **ret)
+{
+	struct herd_report r = { .txn = t, .herd = h };
+	struct making m = { .c.r = &r, .b = calloc(1, sizeof(*m.b)) };
+	int err = m.b ? herd_entry_each(t, herd_herd_group(h)->reference,
+					add_to_base, &m) : -ENOMEM;
+
+	if (err)
+		herd_report_base_destroy(m.b);
+	else
+		*ret = m.b;
+	return err;
+}
+
+void herd_report_base_destroy(struct herd_report_base *b)
+{
+	if (!b)
+		return;
+	free(b->paths);
+	free(b->odd);
+	free(b);
+}
+
+static int compare_ids(const void *a, const void *b)
+{
+	const uint32_t *x = a, *y = b;
+
+	return *x < *y ? -1 : *x > *y;
+}
+
+/* What the reference has there; absent where it has nothing. */
+static struct seen of_reference(const struct herd_report_base *b, uint32_t path)
+{
+	static const struct seen fine = { .state = STATE_FINE };
+	static const struct seen absent = { .state = STATE_ABSENT };
+	/* the path is the first field of an odd one */
+	const struct own *odd = b->n_odd ?
+		bsearch(&path, b->odd, b->n_odd, sizeof(*b->odd), compare_ids) :
+		NULL;
+
+	if (odd)
+		return odd->seen;
+	return b->n && bsearch(&path, b->paths, b->n, sizeof(*b->paths),
+			       compare_ids) ? fine : absent;
+}
+
+int herd_report_count_by(const struct herd_report *r,
+			 const struct herd_report_base *b,
+			 struct herd_report_paths *ret)
+{
+	struct herd_report_paths counts = b->counts;
+	struct counting c = { .r = r };
+	int err = herd_entry_each(r->txn, r->instance->id, add_own, &c);
+
+	for (size_t i = 0, k = 0; !err && (i < c.n_own || k < r->n_findings);) {
+		bool found = k < r->n_findings &&
+			     (i == c.n_own ||
+			      r->findings[k].path <= c.own[i].path);
+		uint32_t path = found ? r->findings[k].path : c.own[i].path;
+		bool own = i < c.n_own && c.own[i].path == path;
+		struct seen seen = of_reference(b, path);
+
+		add_seen(&counts, seen, -1);
+		if (own)
+			seen = c.own[i].seen;
+		if (found && seen.state != STATE_UNREADABLE)
+			counts.of[r->findings[k].verdict.class]++;
+		else
+			add_seen(&counts, seen, 1);
+		i += own;
+		k += found;
+	}
+	free(c.own);
+	if (err)
+		return err;
+	sum_up(&counts);
 	*ret = counts;
 	return 0;
 }

@@ -174,7 +174,7 @@ static int add_member(struct herd_page *p, struct herd_page_member *m)
 	m->problems = instance.problems;
 	for (size_t i = 0; i < r.n_findings && !err; i++)
 		err = add_finding(p, m, &findings[i]);
-	return err ? err : herd_report_count(&r, NULL, NULL, &m->paths);
+	return err ? err : herd_report_count_by(&r, p->base, &m->paths);
 }
 
 /* ---- all of them ---- */
@@ -195,8 +195,10 @@ static int compare_members(const void *a, const void *b)
 static int gather(struct herd_page *p)
 {
 	size_t columns = p->n_categories + 1;
-	int err = 0;
+	int err = herd_report_base_make(p->txn, p->herd, &p->base);
 
+	if (err)
+		return err;
 	p->members = calloc(p->names.n + 1, sizeof(*p->members));
 	p->cells = calloc((p->names.n + 1) * columns, sizeof(*p->cells));
 	p->by_rule = calloc(p->k->policy.n + 1, sizeof(*p->by_rule));
@@ -374,6 +376,7 @@ static void page_deinit(struct herd_page *p)
 	free(p->members);
 	free(p->cells);
 	free(p->by_rule);
+	herd_report_base_destroy(p->base);
 }
 
 static int make(struct herd_page *p)

@@ -65,6 +65,7 @@ struct herd_page {
 	struct herd_page_cell *cells;
 	struct herd_page_paths shared, drift;
 	size_t *by_rule; /* suppressed paths, by rule of the policy */
+	struct herd_report_base *base;
 };
 
 /* ---- report_html_text.c ---- */

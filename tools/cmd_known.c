@@ -8,7 +8,6 @@
 #include "tools/commands.h"
 #include "tools/common.h"
 
-#include <getopt.h>
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
@@ -41,39 +40,27 @@ struct work {
 	size_t n_files;
 };
 
-/* -1: go on; *ret_action: what is to be done. */
+/* As herd_tool_options; *ret_action: what is to be done. */
 static int parse(int argc, char **argv, struct work *w, const char **ret_action)
 {
-	static const struct option options[] = {
-		{ "good", no_argument, NULL, 'g' },
-		{ "bad", no_argument, NULL, 'b' },
-		{ "name", required_argument, NULL, 'n' },
-		{ "json", no_argument, NULL, 'j' },
-		{ "store", required_argument, NULL, 's' },
-		{ "help", no_argument, NULL, 'h' },
+	const struct herd_tool_option options[] = {
+		{ "good", .flag = &w->good },
+		{ "bad", .flag = &w->bad },
+		{ "name", .text = &w->name },
+		{ "json", .flag = &w->json },
+		{ "store", .text = &w->store },
 		{ 0 },
 	};
-	int c;
+	int status = herd_tool_options(argc, argv, "known", usage, options);
 
-	while ((c = getopt_long(argc, argv, "", options, NULL)) != -1)
-		switch (c) {
-		case 'g': w->good = true; break;
-		case 'b': w->bad = true; break;
-		case 'n': w->name = optarg; break;
-		case 'j': w->json = true; break;
-		case 's': w->store = optarg; break;
-		case 'h':
-			fputs(usage, stdout);
-			return herd_tool_finish(HERD_EXIT_OK);
-		default:
-			return herd_tool_usage("known", NULL);
-		}
+	if (status)
+		return status;
 	if (optind == argc)
 		return herd_tool_usage("known", "import, list or remove?");
 	*ret_action = argv[optind];
 	w->files = argv + optind + 1;
 	w->n_files = (size_t)(argc - optind - 1);
-	return -1;
+	return 0;
 }
 
 /* ---- import ---- */
@@ -222,8 +209,8 @@ int herd_cmd_known(int argc, char **argv)
 	const char *action = "", *dir;
 	int status = parse(argc, argv, &w, &action);
 
-	if (status >= 0)
-		return status;
+	if (status)
+		return status < 0 ? herd_tool_finish(HERD_EXIT_OK) : status;
 	dir = herd_tool_store_dir(w.store, place, sizeof(place));
 	if (!dir)
 		return HERD_EXIT_FAILED;

@@ -8,7 +8,6 @@
 #include "tools/commands.h"
 #include "tools/common.h"
 
-#include <getopt.h>
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
@@ -54,28 +53,17 @@ struct work {
 
 static int parse(int argc, char **argv, struct work *w)
 {
-	static const struct option options[] = {
-		{ "count", no_argument, NULL, 'c' },
-		{ "asg", required_argument, NULL, 'g' },
-		{ "json", no_argument, NULL, 'j' },
-		{ "store", required_argument, NULL, 's' },
-		{ "help", no_argument, NULL, 'h' },
+	const struct herd_tool_option options[] = {
+		{ "count", .flag = &w->count },
+		{ "asg", .text = &w->group },
+		{ "json", .flag = &w->json },
+		{ "store", .text = &w->store },
 		{ 0 },
 	};
-	int c;
+	int status = herd_tool_options(argc, argv, "policy", usage, options);
 
-	while ((c = getopt_long(argc, argv, "", options, NULL)) != -1)
-		switch (c) {
-		case 'c': w->count = true; break;
-		case 'g': w->group = optarg; break;
-		case 'j': w->json = true; break;
-		case 's': w->store = optarg; break;
-		case 'h':
-			fputs(usage, stdout);
-			return -1;
-		default:
-			return herd_tool_usage("policy", NULL);
-		}
+	if (status)
+		return status;
 	if (argc - optind > 1)
 		return herd_tool_usage("policy", "one file, not several");
 	w->file = argv[optind];
@@ -118,29 +106,12 @@ static int count_group(struct work *w, const struct herd_group *g,
 	return err;
 }
 
-struct groups {
-	struct herd_group *v;
-	size_t n;
-};
-
-static int add_group(void *arg, const struct herd_group *g)
-{
-	struct groups *all = arg;
-	struct herd_group *v = reallocarray(all->v, all->n + 1, sizeof(*v));
-
-	if (!v)
-		return -ENOMEM;
-	all->v = v;
-	all->v[all->n++] = *g;
-	return 0;
-}
-
 /* Prints the cause when it fails. */
 static int count_all(struct work *w)
 {
 	struct herd_diag diag = { .offset = HERD_NO_OFFSET };
 	struct herd_store *store = NULL;
-	struct groups all = { 0 };
+	CLEANUP(herd_tool_groups_deinit) struct herd_tool_groups all = { 0 };
 	struct herd_group g;
 	int err = herd_tool_open_store(w->store, 0, &store);
 
@@ -148,16 +119,15 @@ static int count_all(struct work *w)
 		return err;
 	err = herd_txn_begin(store, false, &w->txn, &diag);
 	if (!err && w->group) {
-		err = herd_tool_find_group(w->txn, w->group, &g) ? -ECANCELED :
-		      add_group(&all, &g);
+		err = herd_tool_find_group(w->txn, w->group, &g) ?
+			      -ECANCELED : count_group(w, &g, &diag);
 	} else if (!err) {
-		err = herd_group_each(w->txn, add_group, &all);
+		err = herd_tool_groups_get(w->txn, &all);
 	}
 	for (size_t i = 0; !err && i < all.n; i++)
 		err = count_group(w, &all.v[i], &diag);
 	if (err && err != -ECANCELED)
 		herd_tool_fail(&diag, err);
-	free(all.v);
 	herd_txn_abort(w->txn);
 	herd_store_close(store);
 	return err;

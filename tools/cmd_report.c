@@ -10,7 +10,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -47,52 +46,20 @@ struct options {
 
 static int parse(int argc, char **argv, struct options *o)
 {
-	static const struct option options[] = {
-		{ "html", required_argument, NULL, 'o' },
-		{ "asg", required_argument, NULL, 'g' },
-		{ "instances", required_argument, NULL, 'i' },
-		{ "findings", required_argument, NULL, 'f' },
-		{ "policy", required_argument, NULL, 'p' },
-		{ "rules", required_argument, NULL, 'R' },
-		{ "store", required_argument, NULL, 's' },
-		{ "help", no_argument, NULL, 'h' },
+	const struct herd_tool_option options[] = {
+		{ "html", .text = &o->html },
+		{ "asg", .text = &o->group },
+		{ "instances", .number = &o->instances, .most = 1000000 },
+		{ "findings", .number = &o->findings, .most = 1000000 },
+		{ "policy", .text = &o->policy },
+		{ "rules", .text = &o->rules },
+		{ "store", .text = &o->store },
 		{ 0 },
 	};
-	int c;
+	int status = herd_tool_options(argc, argv, "report", usage, options);
 
-	while ((c = getopt_long(argc, argv, "", options, NULL)) != -1)
-		switch (c) {
-		case 'o':
-			o->html = optarg;
-			break;
-		case 'g':
-			o->group = optarg;
-			break;
-		case 'p':
-			o->policy = optarg;
-			break;
-		case 'R':
-			o->rules = optarg;
-			break;
-		case 's':
-			o->store = optarg;
-			break;
-		case 'i':
-		case 'f':
-			if (!herd_tool_number(optarg, 0, 1000000,
-					      c == 'i' ? &o->instances :
-							 &o->findings))
-				return herd_tool_usage("report",
-						       "a number, "
-						       "not \"%s\"",
-						       optarg);
-			break;
-		case 'h':
-			fputs(usage, stdout);
-			return -1;
-		default:
-			return herd_tool_usage("report", NULL);
-		}
+	if (status)
+		return status;
 	if (optind < argc)
 		return herd_tool_usage("report", "what is \"%s\"?",
 				       argv[optind]);
@@ -166,35 +133,6 @@ static int put(const char *path, const struct herd_buf *b)
 
 /* ---- the report ---- */
 
-static int only_group(void *arg, const struct herd_group *g)
-{
-	struct herd_group *only = arg;
-
-	if (only->id)
-		return 1;
-	*only = *g;
-	return 0;
-}
-
-static int find_group(struct herd_txn *t, const char *name,
-		      struct herd_group *ret)
-{
-	int err;
-
-	if (name)
-		return herd_tool_find_group(t, name, ret) ? HERD_EXIT_FAILED :
-							    0;
-	err = herd_group_each(t, only_group, ret);
-	if (err < 0)
-		return herd_tool_fail(NULL, err);
-	if (err)
-		return herd_tool_usage("report", "which group? give --asg");
-	if (ret->id)
-		return 0;
-	herd_tool_warn("the store is empty");
-	return HERD_EXIT_FAILED;
-}
-
 static void cleanup_herd(struct herd_herd **h)
 {
 	herd_herd_destroy(*h);
@@ -207,7 +145,7 @@ static int report(struct herd_txn *t, const struct herd_knowledge *k,
 	CLEANUP_BUF struct herd_buf out = HERD_BUF_INIT;
 	struct herd_diag diag = { .offset = HERD_NO_OFFSET };
 	struct herd_group g = { .id = 0 };
-	int status = find_group(t, o->group, &g);
+	int status = herd_tool_one_group("report", t, o->group, &g);
 
 	if (status)
 		return status;

@@ -164,36 +164,6 @@ static int split(const char *path, struct place *ret)
 	}
 }
 
-static int only_group(void *arg, const struct herd_group *g)
-{
-	struct herd_group *only = arg;
-
-	if (only->id)
-		return 1;
-	*only = *g;
-	return 0;
-}
-
-/* Fills group and the names; prints what is wrong. */
-static int find_group(struct why *w, const char *name)
-{
-	int err;
-
-	if (name)
-		return herd_tool_find_group(w->txn, name, &w->group) ?
-		       HERD_EXIT_FAILED : 0;
-	err = herd_group_each(w->txn, only_group, &w->group);
-	if (err < 0)
-		return herd_tool_fail(NULL, err);
-	if (err)
-		return herd_tool_usage("why", "which group? give --asg");
-	if (!w->group.id) {
-		herd_tool_warn("the store is empty");
-		return HERD_EXIT_FAILED;
-	}
-	return 0;
-}
-
 static int find_instance(struct why *w, const char *name)
 {
 	for (size_t i = 0; name && i < w->names.n; i++)
@@ -388,7 +358,8 @@ static int show(const struct why *w, bool json)
 static int why(struct why *w, const struct options *o, const struct place *p)
 {
 	struct herd_diag diag = { .offset = HERD_NO_OFFSET };
-	int err, status = find_group(w, o->group ? o->group : p->group);
+	int err, status = herd_tool_one_group(
+		"why", w->txn, o->group ? o->group : p->group, &w->group);
 
 	if (status)
 		return status;

@@ -150,6 +150,38 @@ int herd_tool_find_group(struct herd_txn *t, const char *name,
 	return err;
 }
 
+static int only_group(void *arg, const struct herd_group *g)
+{
+	struct herd_group *only = arg;
+
+	if (only->id)
+		return 1;
+	*only = *g;
+	return 0;
+}
+
+int herd_tool_one_group(const char *command, struct herd_txn *t,
+			const char *name, struct herd_group *ret)
+{
+	struct herd_group g = { .id = 0 };
+	int err;
+
+	if (name)
+		return herd_tool_find_group(t, name, ret) ? HERD_EXIT_FAILED :
+							    HERD_EXIT_OK;
+	err = herd_group_each(t, only_group, &g);
+	if (err < 0)
+		return herd_tool_fail(NULL, err);
+	if (err)
+		return herd_tool_usage(command, "which group? give --asg");
+	if (!g.id) {
+		herd_tool_warn("the store is empty");
+		return HERD_EXIT_FAILED;
+	}
+	*ret = g;
+	return HERD_EXIT_OK;
+}
+
 static int add_group(void *arg, const struct herd_group *g)
 {
 	struct herd_tool_groups *all = arg;

@@ -77,6 +77,13 @@ int herd_tool_open_knowledge(const struct herd_knowledge_files *files,
 int herd_tool_find_group(struct herd_txn *t, const char *name,
 			 struct herd_group *ret);
 
+/*
+ * The group of that name, or the only one there is: 0, or the exit status with
+ * the cause printed.
+ */
+int herd_tool_one_group(const char *command, struct herd_txn *t,
+			const char *name, struct herd_group *ret);
+
 /* All groups of the store, to go through while others are read. */
 struct herd_tool_groups {
 	struct herd_group *v;

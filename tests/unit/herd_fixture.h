@@ -26,6 +26,17 @@ struct fx {
 	struct herd_store *store;
 };
 
+#define FX_TIME 1600000000
+#define FILE_(name, text)                                              \
+	{                                                              \
+		.path = name, .mode = S_IFREG | 0644, .content = text, \
+		.mtime = FX_TIME                                       \
+	}
+#define DIR_(name)                                                     \
+	{                                                              \
+		.path = name, .mode = S_IFDIR | 0755, .mtime = FX_TIME \
+	}
+
 struct fx_file {
 	const char *path;
 	uint32_t mode, uid;

@@ -332,12 +332,40 @@ static void a_comparison_not_made_is_told(void **state)
 	sh("rm ref.raw");
 }
 
+static void what_an_image_says_of_itself_is_told(void **state)
+{
+	struct herd_instance inst = { 0 };
+	struct herd_store *s;
+	struct herd_txn *t = NULL;
+	char problem[2000] = "";
+
+	(void)state;
+	if (sh("qemu-img convert -f raw -O qcow2 base.raw marked.qcow2 &&"
+	       " printf '\\002' | dd of=marked.qcow2 bs=1 seek=79 conv=notrunc")) {
+		print_message("skipped: no qemu-img\n");
+		skip();
+	}
+	s = open_store("marked");
+	assert_int_equal(attach(s, "m", "marked.qcow2", NULL, &inst), 0);
+	assert_int_equal(inst.problems, 1);
+	assert_int_equal(herd_txn_begin(s, false, &t, NULL), 0);
+	assert_int_equal(herd_problem_each(t, inst.id, keep_text, problem), 0);
+	herd_txn_abort(t);
+	assert_string_equal(problem, ".volumes/0: marked.qcow2 is marked corrupt "
+			    "(a write to it went wrong, what its tables say may "
+			    "be wrong): read all the same");
+	herd_instance_deinit(&inst);
+	herd_store_close(s);
+	sh("rm -rf marked marked.qcow2");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(attaching_twice_is_no_work),
 		cmocka_unit_test(what_cannot_be_read_is_refused),
 		cmocka_unit_test(a_comparison_not_made_is_told),
+		cmocka_unit_test(what_an_image_says_of_itself_is_told),
 		cmocka_unit_test(changes_equal_full_scan),
 	};
 

@@ -9,11 +9,6 @@
 #include <limits.h>
 #include <sys/wait.h>
 
-#define FILE_(name, text) { .path = name, .mode = S_IFREG | 0644, \
-			    .content = text, .mtime = 1600000000 }
-#define DIR_(name) { .path = name, .mode = S_IFDIR | 0755, \
-		     .mtime = 1600000000 }
-
 static const struct fx_file healthy[] = {
 	DIR_(""), DIR_("etc"), FILE_("etc/passwd", "root"),
 	FILE_("etc/host", "a"), FILE_("etc/gone", "x"),

@@ -6,18 +6,9 @@
 #include "index/content.h"
 #include "index/knowledge.h"
 #include "index/report.h"
-#include "tests/unit/herd_fixture.h"
+#include "tests/unit/judged_fixture.h"
 
 #include "acquire/base/cleanup.h"
-
-#define FILE_(name, text)                                             \
-	{                                                             \
-		.path = name, .mode = S_IFREG | 0644, .content = text \
-	}
-#define DIR_(name)                                   \
-	{                                            \
-		.path = name, .mode = S_IFDIR | 0755 \
-	}
 
 static const struct fx_file usual[] = {
 	DIR_(""),
@@ -58,14 +49,6 @@ static const struct fx_file odd[] = {
 	  .content = "2" },
 };
 
-struct world {
-	struct fx fx;
-	uint32_t ids[7]; /* the baseline, five, the odd one */
-	struct herd_txn *t;
-	struct herd_herd *herd;
-	struct herd_knowledge *k;
-};
-
 static const struct fx_file *named(const struct fx_file *files, size_t n,
 				   const char *path)
 {
@@ -74,17 +57,6 @@ static const struct fx_file *named(const struct fx_file *files, size_t n,
 			return &files[i];
 	fail();
 	return NULL;
-}
-
-static void keep(struct herd_txn *t, const struct herd_group *g,
-		 const struct fx_file *file)
-{
-	uint8_t digest[32];
-
-	herd_sha256(file->content, strlen(file->content), digest);
-	assert_int_equal(herd_kept_put(t, g->id, digest, file->content,
-				       strlen(file->content)),
-			 0);
 }
 
 static void look(struct herd_txn *t, uint32_t instance, const char *path,
@@ -99,13 +71,13 @@ static void look(struct herd_txn *t, uint32_t instance, const char *path,
 
 static int put_looks(struct herd_txn *t, void *arg, struct herd_diag *diag)
 {
-	struct world *w = arg;
+	struct fx_judged *w = arg;
 	struct herd_group g = fx_group(t, "web");
 
 	(void)diag;
-	keep(t, &g, named(usual, ARRAY_SIZE(usual), "etc/passwd"));
-	keep(t, &g, named(odd, ARRAY_SIZE(odd), "etc/passwd"));
-	keep(t, &g, named(usual, ARRAY_SIZE(usual), "etc/motd"));
+	fx_keep(t, &g, named(usual, ARRAY_SIZE(usual), "etc/passwd")->content);
+	fx_keep(t, &g, named(odd, ARRAY_SIZE(odd), "etc/passwd")->content);
+	fx_keep(t, &g, named(usual, ARRAY_SIZE(usual), "etc/motd")->content);
 	look(t, w->ids[0], "etc/passwd", HERD_SORT_TEXT, NULL);
 	look(t, w->ids[6], "etc/passwd", HERD_SORT_TEXT, NULL);
 	look(t, w->ids[0], "usr/bin/su", HERD_SORT_PROGRAM, "not this one's");
@@ -115,49 +87,35 @@ static int put_looks(struct herd_txn *t, void *arg, struct herd_diag *diag)
 	return 0;
 }
 
+static void vary(struct fx_file *files, size_t i)
+{
+	if (!i)
+		files[7].content = "old";
+}
+
 static int set_up(void **state)
 {
-	struct world *w = calloc(1, sizeof(*w));
-	struct fx_file files[ARRAY_SIZE(usual)];
+	struct fx_judged *w = calloc(1, sizeof(*w));
 	const struct herd_knowledge_files none = { .rules = "/dev/null" };
-	char name[16];
 
 	fx_open(&w->fx);
-	for (size_t i = 0; i < 6; i++) {
-		memcpy(files, usual, sizeof(files));
-		if (!i)
-			files[7].content = "old";
-		snprintf(name, sizeof(name), "i-%zu", i);
-		w->ids[i] = fx_attach(&w->fx, "web", name,
-				      i ? HERD_ROLE_MEMBER : HERD_ROLE_BASELINE,
-				      files, ARRAY_SIZE(files));
-	}
+	fx_usual(w, "web", usual, ARRAY_SIZE(usual), vary);
 	w->ids[6] = fx_attach(&w->fx, "web", "i-odd", HERD_ROLE_MEMBER, odd,
 			      ARRAY_SIZE(odd));
 	assert_int_equal(herd_store_update(w->fx.store, put_looks, w, NULL), 0);
-	w->t = fx_read(&w->fx);
-	struct herd_group g = fx_group(w->t, "web");
-
-	assert_int_equal(herd_herd_make(w->t, &g, &w->herd, NULL), 0);
-	assert_int_equal(herd_knowledge_open(&none, 1, &w->k, NULL), 0);
-	herd_herd_set_knowledge(w->herd, w->k);
+	fx_judge(w, "web", &none, 1);
 	*state = w;
 	return 0;
 }
 
 static int tear_down(void **state)
 {
-	struct world *w = *state;
-
-	herd_herd_destroy(w->herd);
-	herd_knowledge_close(w->k);
-	herd_txn_abort(w->t);
-	fx_close(&w->fx);
-	free(w);
+	fx_judged_close(*state);
+	free(*state);
 	return 0;
 }
 
-static struct herd_meaning explain(struct world *w, const char *path,
+static struct herd_meaning explain(struct fx_judged *w, const char *path,
 				   unsigned reasons)
 {
 	struct herd_finding f;
@@ -173,7 +131,7 @@ static struct herd_meaning explain(struct world *w, const char *path,
 	return m;
 }
 
-static void means(struct world *w, const char *path, const char *category,
+static void means(struct fx_judged *w, const char *path, const char *category,
 		  const char *why)
 {
 	struct herd_meaning m = explain(w, path, 0);
@@ -184,7 +142,7 @@ static void means(struct world *w, const char *path, const char *category,
 
 static void test_sides(void **state)
 {
-	struct world *w = *state;
+	struct fx_judged *w = *state;
 
 	/* texts that were kept, of either side */
 	means(w, "etc/passwd", "accounts",
@@ -205,7 +163,7 @@ static void test_sides(void **state)
 /* A note speaks instead; it may hold anything. */
 static void test_notes(void **state)
 {
-	struct world *w = *state;
+	struct fx_judged *w = *state;
 	struct herd_meaning m =
 		explain(w, "var/log/app.log", HERD_REASON_REWRITTEN);
 
@@ -240,7 +198,7 @@ static void test_score(void **state)
 /* The worst first; what is serious does not hide behind its folder. */
 static void test_order(void **state)
 {
-	struct world *w = *state;
+	struct fx_judged *w = *state;
 	struct herd_instance instance = { 0 };
 	struct herd_finding *findings = NULL;
 	struct herd_report r = { .txn = w->t,

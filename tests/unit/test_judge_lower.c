@@ -90,6 +90,36 @@ static void test_rotated(void **state)
 	world_close(&w);
 }
 
+/* Everybody's logs differ; two are empty here, and have had their time set
+   back. Of one the kernel tells that something was done to it later. */
+static const char make_emptied[] =
+	"for i in 1 2 3 4 5; do rm -rf t; host web\n"
+	"for l in emptied fresh; do echo $l $i >t/var/log/$l.log; done\n"
+	"[ $i != 5 ] || { : >t/var/log/emptied.log; : >t/var/log/fresh.log; }\n"
+	"image e$i; done\n"
+	"for l in emptied:1790009999 fresh:1790000005; do debugfs -w -f - e5.raw"
+	" <<<\"set_inode_field /var/log/${l%:*}.log ctime @${l#*:}\" >/dev/null\n"
+	"done\n";
+
+static void test_emptied(void **state)
+{
+	struct world w;
+	uint32_t id;
+
+	(void)state;
+	sh(make_emptied);
+	world_open(&w, "emptied");
+	attach(&w, "i-1", "e1", false);
+	attach(&w, "i-2", "e2", false);
+	attach(&w, "i-3", "e3", false);
+	attach(&w, "i-4", "e4", false);
+	id = attach(&w, "i-5", "e5", false);
+	world_judge(&w);
+	judged(&w, id, "var/log/emptied.log", D, HERD_REASON_SORT);
+	judged(&w, id, "var/log/fresh.log", V, HERD_REASON_CONTENT);
+	world_close(&w);
+}
+
 /* ---- names ---- */
 
 static const char make_names[] =
@@ -195,6 +225,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_rotated),
+		cmocka_unit_test(test_emptied),
 		cmocka_unit_test(test_names),
 	};
 

@@ -6,14 +6,10 @@
  */
 #include "index/knowledge.h"
 #include "index/report.h"
-#include "tests/unit/herd_fixture.h"
+#include "tests/unit/judged_fixture.h"
 
 #include <jansson.h>
 
-#define FILE_(name, text) { .path = name, .mode = S_IFREG | 0644, \
-			    .content = text, .mtime = 1600000000 }
-#define DIR_(name) { .path = name, .mode = S_IFDIR | 0755, \
-		     .mtime = 1600000000 }
 #define BROKEN_(name) { .path = name, .mode = S_IFREG | 0644, .content = "?", \
 			.kind = HERD_DIGEST_UNREADABLE, .mtime = 1600000000, \
 			.problem = "lies outside" }
@@ -53,14 +49,6 @@ static const char rules[] =
 	"  expires = 2023-11-13\n";
 #define NOW 1700000000
 
-struct world {
-	struct fx fx;
-	uint32_t ids[7];
-	struct herd_txn *t;
-	struct herd_herd *herd;
-	struct herd_knowledge *k;
-};
-
 static void write_file(const char *path, const char *text)
 {
 	FILE *f = fopen(path, "w");
@@ -69,7 +57,7 @@ static void write_file(const char *path, const char *text)
 		fail_msg("cannot write %s", path);
 }
 
-static void import(struct world *w, const char *name, bool bad,
+static void import(struct fx_judged *w, const char *name, bool bad,
 		   const char *content)
 {
 	struct herd_known_import *i = NULL;
@@ -98,24 +86,22 @@ static int open_with(const char *dir, const char *policy,
 	return herd_knowledge_open(&files, NOW, ret, diag);
 }
 
+static void vary(struct fx_file *files, size_t i)
+{
+	static const char *const hosts[] = { "a", "b", "c", "d", "e", "f" };
+
+	files[2].content = hosts[i];
+	if (!i) /* the baseline: drift */
+		files[4].content = "old";
+}
+
 static int set_up(void **state)
 {
-	struct world *w = calloc(1, sizeof(*w));
-	static const char *const hosts[] = { "a", "b", "c", "d", "e", "f" };
-	struct fx_file files[ARRAY_SIZE(healthy)];
-	char text[300], name[16];
+	struct fx_judged *w = calloc(1, sizeof(*w));
+	char text[300];
 
 	fx_open(&w->fx);
-	for (size_t i = 0; i < ARRAY_SIZE(hosts); i++) {
-		memcpy(files, healthy, sizeof(files));
-		files[2].content = hosts[i];
-		if (!i)		/* the baseline: drift */
-			files[4].content = "old";
-		snprintf(name, sizeof(name), "i-%zu", i);
-		w->ids[i] = fx_attach(&w->fx, "web", name, i ?
-				      HERD_ROLE_MEMBER : HERD_ROLE_BASELINE,
-				      files, ARRAY_SIZE(files));
-	}
+	fx_usual(w, "web", healthy, ARRAY_SIZE(healthy), vary);
 	w->ids[6] = fx_attach(&w->fx, "web", "i-odd", HERD_ROLE_MEMBER, odd,
 			      ARRAY_SIZE(odd));
 	snprintf(text, sizeof(text), "%s/policy", w->fx.dir);
@@ -123,42 +109,25 @@ static int set_up(void **state)
 	import(w, "worms", true, "worm");
 	import(w, "rootkit", true, "rooted");
 	import(w, "os", false, "good");
-	assert_int_equal(open_with(w->fx.dir, NULL, &w->k,
-					     NULL), 0);
-	w->t = fx_read(&w->fx);
-
-	struct herd_group g = fx_group(w->t, "web");
-
-	assert_int_equal(herd_herd_make(w->t, &g, &w->herd, NULL), 0);
-	herd_herd_set_knowledge(w->herd, w->k);
+	assert_int_equal(open_with(w->fx.dir, NULL, &w->k, NULL), 0);
+	fx_judge(w, "web", NULL, NOW);
 	*state = w;
 	return 0;
 }
 
 static int tear_down(void **state)
 {
-	struct world *w = *state;
-
-	herd_herd_destroy(w->herd);
-	herd_knowledge_close(w->k);
-	herd_txn_abort(w->t);
-	fx_close(&w->fx);
-	free(w);
+	fx_judged_close(*state);
+	free(*state);
 	return 0;
 }
 
-static struct herd_finding finding(struct world *w, const char *path)
+static struct herd_finding finding(struct fx_judged *w, const char *path)
 {
-	struct herd_finding f = { 0 };
-	uint32_t id;
-
-	assert_int_equal(herd_path_resolve(w->t, path, strlen(path), &id), 0);
-	if (herd_judge_path(w->t, w->herd, w->ids[6], id, &f, NULL))
-		fail_msg("%s", path);
-	return f;
+	return fx_finding(w, w->ids[6], path);
 }
 
-static void is(struct world *w, const char *path, enum herd_class class,
+static void is(struct fx_judged *w, const char *path, enum herd_class class,
 	       const char *known)
 {
 	struct herd_finding f = finding(w, path);
@@ -173,7 +142,7 @@ static void is(struct world *w, const char *path, enum herd_class class,
 
 static void test_classes(void **state)
 {
-	struct world *w = *state;
+	struct fx_judged *w = *state;
 
 	is(w, "etc/motd", HERD_CLASS_SUPPRESSED, "");
 	is(w, "etc/gone", HERD_CLASS_SUPPRESSED, "");	/* an absent one */
@@ -197,7 +166,7 @@ static void test_classes(void **state)
 
 static void test_ranks(void **state)
 {
-	struct world *w = *state;
+	struct fx_judged *w = *state;
 	uint8_t rank[3], plain[3];
 	static const char *const paths[] = { "srv/new/good", "srv/run",
 					     "srv/new/suid" };
@@ -221,7 +190,7 @@ static void test_ranks(void **state)
 /* ---- counts ---- */
 
 /* Path by path, of everything the dictionary has. */
-static void count_slowly(struct world *w, uint32_t id,
+static void count_slowly(struct fx_judged *w, uint32_t id,
 			 struct herd_report_paths *ret)
 {
 	const uint32_t reference = herd_herd_group(w->herd)->reference;
@@ -251,7 +220,7 @@ static void count_slowly(struct world *w, uint32_t id,
 	}
 }
 
-static void count_one(struct world *w, uint32_t id,
+static void count_one(struct fx_judged *w, uint32_t id,
 		      struct herd_report_paths *ret)
 {
 	struct herd_instance instance = { 0 };
@@ -264,13 +233,23 @@ static void count_one(struct world *w, uint32_t id,
 					     &r.n_findings, NULL), 0);
 	r.findings = findings;
 	assert_int_equal(herd_report_count(&r, NULL, NULL, ret), 0);
+
+	/* the short way gives the very same */
+	struct herd_report_base *base = NULL;
+	struct herd_report_paths by;
+
+	memset(&by, 0, sizeof(by));
+	assert_int_equal(herd_report_base_make(w->t, w->herd, &base), 0);
+	assert_int_equal(herd_report_count_by(&r, base, &by), 0);
+	assert_memory_equal(&by, ret, sizeof(by));
+	herd_report_base_destroy(base);
 	free(findings);
 	herd_instance_deinit(&instance);
 }
 
 static void test_counts(void **state)
 {
-	struct world *w = *state;
+	struct fx_judged *w = *state;
 	struct herd_report_paths slow, fast;
 
 	for (size_t i = 0; i < ARRAY_SIZE(w->ids); i++) {
@@ -307,7 +286,7 @@ static void test_counts(void **state)
 
 static void test_reports(void **state)
 {
-	struct world *w = *state;
+	struct fx_judged *w = *state;
 	struct herd_instance instance = { 0 };
 	struct herd_finding *findings = NULL;
 	struct herd_report r = { .txn = w->t, .herd = w->herd,
@@ -377,7 +356,7 @@ static void test_reports(void **state)
 
 static void test_open(void **state)
 {
-	struct world *w = *state;
+	struct fx_judged *w = *state;
 	struct herd_diag diag = { .offset = HERD_NO_OFFSET };
 	struct herd_knowledge *k = NULL;
 	char path[300];

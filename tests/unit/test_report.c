@@ -5,15 +5,10 @@
  */
 #include "index/json.h"
 #include "index/report.h"
-#include "tests/unit/herd_fixture.h"
+#include "tests/unit/judged_fixture.h"
 
 #include <jansson.h>
 #include <sys/wait.h>
-
-#define FILE_(name, text) { .path = name, .mode = S_IFREG | 0644, \
-			    .content = text, .mtime = 1600000000 }
-#define DIR_(name) { .path = name, .mode = S_IFDIR | 0755, \
-		     .mtime = 1600000000 }
 
 static const struct fx_file healthy[] = {
 	DIR_(""), DIR_("etc"), FILE_("etc/passwd", "root"),
@@ -46,40 +41,33 @@ static const struct fx_file odd[] = {
 };
 
 struct world {
-	struct fx fx;
-	uint32_t odd;
-	struct herd_txn *t;
-	struct herd_herd *herd;
+	struct fx_judged j;
 	struct herd_instance instance;
 	struct herd_finding *findings;
 	struct herd_report report;
 };
 
+static void vary(struct fx_file *files, size_t i)
+{
+	static const char *const hosts[] = { "a", "b", "c", "d", "e", "f" };
+
+	files[3].content = hosts[i];
+}
+
 static int set_up(void **state)
 {
 	struct world *w = calloc(1, sizeof(*w));
-	static const char *const hosts[] = { "a", "b", "c", "d", "e", "f" };
-	struct fx_file files[ARRAY_SIZE(healthy)];
-	char name[16];
+	struct fx_judged *j = &w->j;
 
-	fx_open(&w->fx);
-	for (size_t i = 0; i < ARRAY_SIZE(hosts); i++) {
-		memcpy(files, healthy, sizeof(files));
-		files[3].content = hosts[i];
-		snprintf(name, sizeof(name), "i-%zu", i);
-		fx_attach(&w->fx, "web", name, i ? HERD_ROLE_MEMBER :
-			  HERD_ROLE_BASELINE, files, ARRAY_SIZE(files));
-	}
-	w->odd = fx_attach(&w->fx, "web", "i-odd", HERD_ROLE_MEMBER, odd,
-			   ARRAY_SIZE(odd));
-	w->t = fx_read(&w->fx);
-	struct herd_group g = fx_group(w->t, "web");
-
-	assert_int_equal(herd_herd_make(w->t, &g, &w->herd, NULL), 0);
-	assert_int_equal(herd_instance_get(w->t, w->odd, &w->instance), 0);
-	w->report = (struct herd_report){ .txn = w->t, .herd = w->herd,
+	fx_open(&j->fx);
+	fx_usual(j, "web", healthy, ARRAY_SIZE(healthy), vary);
+	j->ids[6] = fx_attach(&j->fx, "web", "i-odd", HERD_ROLE_MEMBER, odd,
+			      ARRAY_SIZE(odd));
+	fx_judge(j, "web", NULL, 0);
+	assert_int_equal(herd_instance_get(j->t, j->ids[6], &w->instance), 0);
+	w->report = (struct herd_report){ .txn = j->t, .herd = j->herd,
 					  .instance = &w->instance };
-	assert_int_equal(herd_judge_instance(w->t, w->herd, w->odd,
+	assert_int_equal(herd_judge_instance(j->t, j->herd, j->ids[6],
 					     &w->findings,
 					     &w->report.n_findings, NULL), 0);
 	w->report.findings = w->findings;
@@ -93,9 +81,7 @@ static int tear_down(void **state)
 
 	free(w->findings);
 	herd_instance_deinit(&w->instance);
-	herd_herd_destroy(w->herd);
-	herd_txn_abort(w->t);
-	fx_close(&w->fx);
+	fx_judged_close(&w->j);
 	free(w);
 	return 0;
 }
@@ -311,7 +297,7 @@ static void test_herd_json(void **state)
 	struct world *w = *state;
 	struct herd_buf out = HERD_BUF_INIT;
 
-	assert_int_equal(herd_report_herd_json(w->t, herd_herd_group(w->herd),
+	assert_int_equal(herd_report_herd_json(w->j.t, herd_herd_group(w->j.herd),
 					       &out, NULL), 0);
 	json_t *j = parse(&out), *i;
 
@@ -416,7 +402,7 @@ static void write_report(const struct world *w, const char *name,
 	char path[300];
 
 	assert_int_equal(make(&w->report, &out, NULL), 0);
-	snprintf(path, sizeof(path), "%s/%s", w->fx.dir, name);
+	snprintf(path, sizeof(path), "%s/%s", w->j.fx.dir, name);
 	write_file(path, out.data, out.len);
 	herd_buf_deinit(&out);
 }
@@ -436,15 +422,15 @@ static void test_manifest(void **state)
 	/* passwd, login, seven odd names, suid and three reports; holes and
 	   broken are not */
 	assert_int_equal(lines, 13);
-	make_tree(w->fx.dir);
+	make_tree(w->j.fx.dir);
 	write_report(w, "report.txt", herd_report_text);
 	write_report(w, "report.json", herd_report_json);
 	write_report(w, "bodyfile", herd_report_bodyfile);
-	snprintf(path, sizeof(path), "%s/MANIFEST.sha256", w->fx.dir);
+	snprintf(path, sizeof(path), "%s/MANIFEST.sha256", w->j.fx.dir);
 	write_file(path, out.data, out.len);
-	assert_int_equal(run(w->fx.dir, "sha256sum --strict -c MANIFEST.sha256 "
+	assert_int_equal(run(w->j.fx.dir, "sha256sum --strict -c MANIFEST.sha256 "
 			     ">out 2>&1 && test $(grep -c 'OK$' out) = 13"), 0);
-	assert_int_equal(run(w->fx.dir, "echo more >>deviant/disk/bin/login; "
+	assert_int_equal(run(w->j.fx.dir, "echo more >>deviant/disk/bin/login; "
 			     "sha256sum --status -c MANIFEST.sha256"), 1);
 	herd_buf_deinit(&out);
 }
@@ -481,7 +467,7 @@ static void test_bodyfile(void **state)
 	char path[300], shown[8192];
 
 	assert_int_equal(herd_report_bodyfile(&w->report, &out, NULL), 0);
-	snprintf(path, sizeof(path), "%s/bodyfile", w->fx.dir);
+	snprintf(path, sizeof(path), "%s/bodyfile", w->j.fx.dir);
 	write_file(path, out.data, out.len);
 	herd_buf_u8(&out, 0);
 	for (size_t i = 0; i < ARRAY_SIZE(body); i++)
@@ -493,9 +479,9 @@ static void test_bodyfile(void **state)
 		print_message("mactime (sleuthkit) is not installed\n");
 		skip();
 	}
-	assert_int_equal(run(w->fx.dir, "mactime -b bodyfile -d -y >times 2>err "
+	assert_int_equal(run(w->j.fx.dir, "mactime -b bodyfile -d -y >times 2>err "
 			     "&& ! test -s err"), 0);
-	snprintf(path, sizeof(path), "%s/times", w->fx.dir);
+	snprintf(path, sizeof(path), "%s/times", w->j.fx.dir);
 	read_file(path, shown, sizeof(shown));
 	for (size_t i = 0; i < ARRAY_SIZE(times); i++)
 		if (!strstr(shown, times[i]))
@@ -507,7 +493,7 @@ static void test_readme(void **state)
 	struct world *w = *state;
 	struct herd_buf out = HERD_BUF_INIT;
 
-	assert_int_equal(herd_report_readme(w->t, herd_herd_group(w->herd),
+	assert_int_equal(herd_report_readme(w->j.t, herd_herd_group(w->j.herd),
 					    &out, NULL), 0);
 	herd_buf_u8(&out, 0);
 	assert_non_null(strstr((char *)out.data, "Herd \"web\": 6 members"));

@@ -6,20 +6,11 @@
  */
 #include "acquire/base/cleanup.h"
 #include "index/json.h"
-#include "index/knowledge.h"
 #include "index/report_html.h"
-#include "tests/unit/herd_fixture.h"
+#include "tests/unit/judged_fixture.h"
 
 #define SCRIPT "<script>alert(1)</script>"
 #define BREAK "\"><img src=x onerror=alert(1)>'"
-#define FILE_(name, text)                                             \
-	{                                                             \
-		.path = name, .mode = S_IFREG | 0644, .content = text \
-	}
-#define DIR_(name)                                   \
-	{                                            \
-		.path = name, .mode = S_IFDIR | 0755 \
-	}
 #define SCRIPT_GROUP "<script>alert(1)<\\script>"
 #define MEMBERS 8
 
@@ -56,10 +47,7 @@ static const struct fx_file odd[] = {
 };
 
 struct world {
-	struct fx fx;
-	struct herd_txn *t;
-	struct herd_herd *herd;
-	struct herd_knowledge *k;
+	struct fx_judged herd;
 	struct herd_buf page;
 };
 
@@ -72,17 +60,9 @@ static int keep_texts(struct herd_txn *t, void *arg, struct herd_diag *diag)
 	(void)arg;
 	(void)diag;
 	for (size_t l = 0; l < 2; l++)
-		for (size_t i = 0; i < n[l]; i++) {
-			const char *text = lists[l][i].content;
-			uint8_t digest[32];
-
-			if (!text)
-				continue;
-			herd_sha256(text, strlen(text), digest);
-			assert_int_equal(herd_kept_put(t, g.id, digest, text,
-						       strlen(text)),
-					 0);
-		}
+		for (size_t i = 0; i < n[l]; i++)
+			if (lists[l][i].content)
+				fx_keep(t, &g, lists[l][i].content);
 	return 0;
 }
 
@@ -93,29 +73,24 @@ static int set_up(void **state)
 	const struct herd_knowledge_files none = { .rules = "/dev/null" };
 	char name[64];
 
-	fx_open(&w->fx);
+	fx_open(&w->herd.fx);
 	for (size_t i = 0; i < MEMBERS; i++) {
 		memcpy(files, usual, sizeof(files));
 		if (!i)
 			files[5].content = "old";
 		snprintf(name, sizeof(name), "i-%zu<i>", i);
 		if (i < MEMBERS - 2)
-			fx_attach(&w->fx, SCRIPT_GROUP, name,
+			fx_attach(&w->herd.fx, SCRIPT_GROUP, name,
 				  i ? HERD_ROLE_MEMBER : HERD_ROLE_BASELINE,
 				  files, ARRAY_SIZE(files));
 		else /* two, with what they have in common */
-			fx_attach(&w->fx, SCRIPT_GROUP, i % 2 ? BREAK : name,
+			fx_attach(&w->herd.fx, SCRIPT_GROUP, i % 2 ? BREAK : name,
 				  HERD_ROLE_MEMBER, odd,
 				  ARRAY_SIZE(odd) - 2 * (i % 2));
 	}
-	assert_int_equal(herd_store_update(w->fx.store, keep_texts, w, NULL),
+	assert_int_equal(herd_store_update(w->herd.fx.store, keep_texts, w, NULL),
 			 0);
-	w->t = fx_read(&w->fx);
-	struct herd_group g = fx_group(w->t, SCRIPT_GROUP);
-
-	assert_int_equal(herd_herd_make(w->t, &g, &w->herd, NULL), 0);
-	assert_int_equal(herd_knowledge_open(&none, 1, &w->k, NULL), 0);
-	herd_herd_set_knowledge(w->herd, w->k);
+	fx_judge(&w->herd, SCRIPT_GROUP, &none, 1);
 	*state = w;
 	return 0;
 }
@@ -125,18 +100,15 @@ static int tear_down(void **state)
 	struct world *w = *state;
 
 	herd_buf_deinit(&w->page);
-	herd_herd_destroy(w->herd);
-	herd_knowledge_close(w->k);
-	herd_txn_abort(w->t);
-	fx_close(&w->fx);
+	fx_judged_close(&w->herd);
 	free(w);
 	return 0;
 }
 
 static const char *make(struct world *w, size_t instances, size_t findings)
 {
-	struct herd_report_page p = { .txn = w->t,
-				      .herd = w->herd,
+	struct herd_report_page p = { .txn = w->herd.t,
+				      .herd = w->herd.herd,
 				      .instances = instances,
 				      .findings = findings };
 	struct herd_diag diag = { .offset = HERD_NO_OFFSET };

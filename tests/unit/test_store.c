@@ -96,8 +96,8 @@ static struct herd_instance full_instance(uint32_t group)
 		  { 2 } },
 	};
 	static struct herd_image disks[2] = {
-		{ (char *)"qcow2", 1ull << 40, files, 2 },
-		{ (char *)"raw", 1 << 20, files, 1 },
+		{ (char *)"qcow2", 1ull << 40, files, 2, NULL },
+		{ (char *)"raw", 1 << 20, files, 1, NULL },
 	};
 	static struct herd_stored_volume volumes[2] = {
 		{ 0, 1, 1 << 20, 1ull << 35, (char *)"ext4", (char *)"u-u",
