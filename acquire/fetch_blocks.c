@@ -192,11 +192,13 @@ static void block_came(void *arg, struct herd_ebs_block *got)
 	b->pending = false;
 	f->n_pending--;
 	f->n_ahead -= b->ahead;
-	if (got->err == -EKEYEXPIRED)
-		s->again = true;
+	if (got->err == -EKEYEXPIRED && !s->again) {
+		s->again = true;	/* of many under way the first counts */
+		s->refused++;
+	}
 	if (!got->err) {
 		s->cost.blocks++;
-		s->relisted = 0;
+		s->refused = 0;
 		s->cost.bytes += got->bytes.len;
 		f->dead_since = 0;
 		keep(f, snapshot, index, got->bytes.data, got->bytes.len,

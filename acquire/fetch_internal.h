@@ -31,7 +31,7 @@ struct herd_fetch_snapshot {
 	bool listed;
 	bool listing;		/* asked for now */
 	bool again;		/* its tokens are not good any more */
-	unsigned relisted;	/* times, since a block came */
+	unsigned refused;	/* its tokens, since a block came */
 	struct herd_fetch_base base;
 	/* what is asked for now: the first of herd_fetch_changed */
 	bool comparing;

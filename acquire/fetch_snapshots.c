@@ -195,10 +195,12 @@ int herd_fetch_tokens(struct herd_fetch *f, size_t snapshot,
 	if (!s->again && s->list.tokens &&
 	    s->list.tokens_expire >= (int64_t)time(NULL) + TOKEN_SLACK)
 		return 0;
-	if (s->relisted++ >= RELIST_MAX)
+	if (s->refused >= RELIST_MAX) {
+		s->refused = 0;	/* whoever asks later may fare better */
 		return herd_diag_set(diag, -EKEYEXPIRED, s->name,
 				     HERD_NO_OFFSET,
 				     "its blocks' tokens are refused again and again");
+	}
 	return ask_for_list(f, snapshot, diag);
 }
 
