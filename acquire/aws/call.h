@@ -31,7 +31,8 @@ struct herd_aws_config {
 };
 
 int herd_aws_create(const struct herd_aws_config *c, struct herd_aws **ret);
-void herd_aws_destroy(struct herd_aws *a);	/* pending: -ECANCELED */
+/* Pending: -ECANCELED. Not out of a callback. */
+void herd_aws_destroy(struct herd_aws *a);
 
 struct herd_aws_call {
 	const char *service;	/* "ebs", "ec2", "autoscaling", "ssm", "sts" */
@@ -45,29 +46,37 @@ struct herd_aws_call {
 	const void *body;	/* copied */
 	size_t body_len;
 	size_t answer_max;
-	bool once;		/* not idempotent: retried only where the server
-				   says that it did nothing (throttling) */
-	/* Judges a 200's content: -EAGAIN has it asked again (a checksum that
-	   does not match). May be NULL. */
+	bool once;		/* not idempotent: retried only where nothing was
+				   done for sure (throttled, refused, no
+				   connection) */
+	/* Judges a 2xx's content: -EAGAIN has it asked again (a checksum that
+	   does not match). arg: that of done; NULL with herd_aws_do. May be
+	   NULL. */
 	int (*check)(void *arg, struct herd_http_answer *answer);
 	struct herd_http_limits limits;
 };
 
 struct herd_aws_result {
 	int err;		/* 0; -EACCES, -ENOENT, -EAGAIN (throttled to
-				   the end), -ETIMEDOUT, -EIO, -EINVAL (the
-				   service refused the request), … */
+				   the end), -EIO (5xx to the end), -EBADMSG
+				   (check refused it to the end), -EINVAL (the
+				   service refused the request), -EBUSY (409),
+				   -EDQUOT, -ENOKEY (no credentials), -EOVERFLOW;
+				   without an answer as in herd_http_answer */
 	char type[64];		/* the service's: "RequestThrottledException",
 				   "UnauthorizedOperation"; "" when none */
 	char reason[64];	/* EBS: "INVALID_BLOCK_TOKEN"; "" when none */
 	char message[320];	/* for people; no secrets, no control characters */
 	unsigned attempts;
-	struct herd_http_answer *answer;	/* the last one; NULL if none */
+	struct herd_http_answer *answer;	/* of the last attempt; NULL if
+						   none came. Freed after done:
+						   move what is wanted */
 };
 
 typedef void herd_aws_done(void *arg, struct herd_aws_result *r);
 
-/* Queues. Copies all that call points to. */
+/* Queues. Copies all that call points to. Callbacks run inside herd_aws_run, and
+   may add calls. */
 int herd_aws_add(struct herd_aws *a, const struct herd_aws_call *call,
 		 herd_aws_done *done, void *arg);
 /* As herd_http_run, for calls; waits no longer than a retry is due. */
@@ -79,6 +88,7 @@ size_t herd_aws_pending(const struct herd_aws *a);
 int herd_aws_do(struct herd_aws *a, const struct herd_aws_call *call,
 		struct herd_http_answer *ret, struct herd_aws_result *ret_result,
 		struct herd_diag *diag);
+/* service: NULL for all together. */
 void herd_aws_counters(const struct herd_aws *a, const char *service,
 		       struct herd_aws_counters *ret);
 

@@ -9,13 +9,18 @@
 #define CONNECTIONS 64
 /* How late a time-out may be noticed. */
 #define LOOK_MS 100
+/* Bodies of such sizes are worth keeping: for a smaller one malloc is quick, and
+   it may hold what is secret. */
+#define SPARE_MIN (64 << 10)
+#define SPARE_MAX (1 << 20)
 
 struct herd_http {
 	CURLM *multi;
 	char *ca_bundle;
 	bool no_proxy, closing;
-	size_t limit, n_active, n_queued, n_idle;
-	CURL **idle; /* handles to use again, `limit` of them at most */
+	size_t limit, n_active, n_queued;
+	struct herd_buf *spare; /* bodies to fill again, `limit` at most */
+	size_t n_spare;
 	struct herd_http_transfer *active;
 	struct herd_http_transfer *queue, **queue_end;
 	struct curl_waitfd *extra;
@@ -31,15 +36,41 @@ int64_t herd_http_now(void)
 	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
 }
 
-static void give_back(struct herd_http *h, CURL *easy)
+/* ---- memory of bodies ---- */
+
+/*
+ * A block of half a MiB comes from the kernel as pages to be cleared, and malloc
+ * gives it back at once: three quarters of what a block costs. So they are kept.
+ */
+struct herd_buf herd_http_room(struct herd_http *h, size_t size)
 {
-	if (h->closing || h->n_idle == h->limit) {
-		curl_easy_cleanup(easy);
-	} else {
-		curl_easy_reset(easy); /* what it points to goes away */
-		h->idle[h->n_idle++] = easy;
-	}
+	struct herd_buf b = HERD_BUF_INIT;
+
+	for (size_t i = h->n_spare; i--;)
+		if (h->spare[i].cap >= size && h->spare[i].cap / 4 <= size) {
+			b = h->spare[i];
+			h->spare[i] = h->spare[--h->n_spare];
+			return b;
+		}
+	b.data = malloc(size);
+	b.cap = b.data ? size : 0;
+	return b;
 }
+
+void herd_http_recycle(struct herd_http *h, struct herd_buf *b)
+{
+	if (b->cap < SPARE_MIN || b->cap > SPARE_MAX || h->closing ||
+	    h->n_spare == h->limit) {
+		herd_buf_deinit(b);
+		return;
+	}
+	h->spare[h->n_spare] = *b;
+	h->spare[h->n_spare].len = 0;
+	h->spare[h->n_spare++].failed = false;
+	*b = (struct herd_buf)HERD_BUF_INIT;
+}
+
+/* ---- how a request ends ---- */
 
 /* One in flight: out of the list, and its user told. */
 static void finish(struct herd_http *h, struct herd_http_transfer *t,
@@ -53,8 +84,9 @@ static void finish(struct herd_http *h, struct herd_http_transfer *t,
 	h->n_active--;
 	herd_http_fill_answer(t, code);
 	curl_multi_remove_handle(h->multi, t->easy);
-	give_back(h, TAKE_PTR(t->easy));
+	curl_easy_cleanup(TAKE_PTR(t->easy));
 	t->done(t->arg, &t->answer);
+	herd_http_recycle(h, &t->answer.body);
 	herd_http_transfer_free(t);
 }
 
@@ -142,7 +174,7 @@ static size_t end_late(struct herd_http *h)
 
 static int begin(struct herd_http *h, struct herd_http_transfer *t)
 {
-	t->easy = h->n_idle ? h->idle[--h->n_idle] : curl_easy_init();
+	t->easy = curl_easy_init();
 	if (!t->easy)
 		return -ENOMEM;
 	if (herd_http_transfer_set(t, h->ca_bundle, h->no_proxy) ||
@@ -307,11 +339,11 @@ int herd_http_create(const struct herd_http_options *o, struct herd_http **ret,
 	h->limit = o && o->connections ? o->connections : CONNECTIONS;
 	h->no_proxy = o && o->no_proxy;
 	h->queue_end = &h->queue;
-	h->idle = calloc(h->limit, sizeof(CURL *));
+	h->spare = calloc(h->limit, sizeof(*h->spare));
 	h->multi = global_result ? NULL : curl_multi_init();
 	if (o && o->ca_bundle)
 		h->ca_bundle = strdup(o->ca_bundle);
-	if (!h->idle || !h->multi || (o && o->ca_bundle && !h->ca_bundle)) {
+	if (!h->spare || !h->multi || (o && o->ca_bundle && !h->ca_bundle)) {
 		herd_http_destroy(h);
 		return herd_diag_set(diag, -ENOMEM, NULL, HERD_NO_OFFSET,
 				     "libcurl cannot be started");
@@ -346,11 +378,11 @@ void herd_http_destroy(struct herd_http *h)
 		h->queue = t->next;
 		fail(t, -ECANCELED, "given up");
 	}
-	while (h->n_idle)
-		curl_easy_cleanup(h->idle[--h->n_idle]);
 	if (h->multi)
 		curl_multi_cleanup(h->multi);
-	free(h->idle);
+	while (h->n_spare)
+		herd_buf_deinit(&h->spare[--h->n_spare]);
+	free(h->spare);
 	free(h->extra);
 	free(h->ca_bundle);
 	free(h);
@@ -364,6 +396,7 @@ int herd_http_add(struct herd_http *h, const struct herd_http_request *r,
 
 	if (e)
 		return e;
+	t->http = h;
 	t->done = done;
 	t->arg = arg;
 	*h->queue_end = t;

@@ -22,9 +22,9 @@ const char *herd_http_header(const struct herd_http_answer *a, const char *name,
 {
 	size_t n = strlen(name);
 	const char *p = (const char *)a->headers.data;
-	const char *end = p + a->headers.len;
+	const char *end = a->headers.len ? p + a->headers.len : p;
 
-	while (p && p < end) {
+	while (p < end) {
 		const char *line_end = memchr(p, '\n', (size_t)(end - p));
 		size_t len = (size_t)((line_end ? line_end : end) - p);
 
@@ -123,10 +123,8 @@ static int reserve(struct herd_http_transfer *t)
 	curl_easy_getinfo(t->easy, CURLINFO_CONTENT_LENGTH_DOWNLOAD_T, &length);
 	if (length > 0 && (uint64_t)length > t->answer_max)
 		return -EOVERFLOW;
-	if (length > 0 && length <= RESERVE_MAX) {
-		t->answer.body.data = malloc((size_t)length);
-		t->answer.body.cap = t->answer.body.data ? (size_t)length : 0;
-	}
+	if (length > 0 && length <= RESERVE_MAX)
+		t->answer.body = herd_http_room(t->http, (size_t)length);
 	return 0;
 }
 
@@ -210,5 +208,5 @@ void herd_http_fill_answer(struct herd_http_transfer *t, CURLcode code)
 		snprintf(a->reason, sizeof(a->reason), "%s", why);
 	herd_text_clean(a->reason);
 	if (a->err)
-		herd_buf_deinit(&a->body);
+		herd_http_recycle(t->http, &a->body);
 }

@@ -13,6 +13,7 @@
 #include <curl/curl.h>
 
 struct herd_http_transfer {
+	struct herd_http *http;
 	struct herd_http_transfer *next; /* in the queue or among those in flight */
 	CURL *easy;	       /* NULL while it waits in the queue */
 	struct curl_slist *headers;
@@ -30,6 +31,8 @@ struct herd_http_transfer {
 };
 
 int64_t herd_http_now(void);	/* ms, monotonic */
+/* Room for a body of `size` bytes, empty: one that was given back, or new. */
+struct herd_buf herd_http_room(struct herd_http *h, size_t size);
 
 /* http_request.c */
 int herd_http_transfer_create(const struct herd_http_request *r,

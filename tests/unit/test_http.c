@@ -9,7 +9,6 @@
 #include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
-#include <sys/stat.h>
 
 #include <cmocka.h>
 
@@ -454,6 +453,39 @@ static void test_kept_connections(void **state)
 	herd_http_destroy(h);
 }
 
+/* A body's memory, given back, has the next body, and nothing of the last. */
+static void test_recycled(void **state)
+{
+	struct herd_http *h = client(2);
+	struct herd_http_request r = get("/blocks/1");
+	struct herd_http_answer a;
+	static const size_t sizes[] = { BLOCK, BLOCK, 200000, 10, BLOCK };
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(sizes); i++) {
+		SCRIPT(&server, { .generate = sizes[i] });
+		assert_int_equal(herd_http_do(h, &r, &a), 0);
+		assert_int_equal(a.body.len, sizes[i]);
+		for (size_t k = 0; k < a.body.len; k++)
+			if (a.body.data[k] != fixture_byte(1, k))
+				fail_msg("byte %zu of %zu", k, a.body.len);
+		herd_http_recycle(h, &a.body);
+		assert_true(!a.body.data && !a.body.len);
+		herd_http_recycle(h, &a.body);
+		herd_http_answer_deinit(&a);
+	}
+	/* one that failed is given back by itself */
+	SCRIPT(&server, { .generate = BLOCK, .fault = FAULT_CUT },
+	       { .generate = BLOCK });
+	assert_int_equal(herd_http_do(h, &r, &a), -EPROTO);
+	assert_int_equal(a.body.len, 0);
+	herd_http_answer_deinit(&a);
+	assert_int_equal(herd_http_do(h, &r, &a), 0);
+	assert_int_equal(a.body.len, BLOCK);
+	herd_http_answer_deinit(&a);
+	herd_http_destroy(h);
+}
+
 static void test_destroy_pending(void **state)
 {
 	struct many m = { .h = client(3) };
@@ -506,94 +538,6 @@ static void test_extra_descriptors(void **state)
 	assert_int_equal(m.done, 1);
 }
 
-/* ---- TLS ---- */
-
-static const char make_certificate[] =
-	"cd %s && openssl req -x509 -newkey rsa:2048 -nodes -days 2 "
-	"-subj /CN=herd -addext subjectAltName=IP:127.0.0.1 "
-	"-keyout key.pem -out cert.pem >/dev/null 2>&1";
-
-/* openssl's own little server; its port in *port. */
-static pid_t serve_tls(const char *dir, unsigned *port)
-{
-	int out[2];
-	char line[256];
-
-	assert_int_equal(pipe(out), 0);
-	pid_t pid = fork();
-
-	if (!pid) {
-		prctl(PR_SET_PDEATHSIG, SIGKILL);
-		if (chdir(dir) || dup2(out[1], 1) < 0 ||
-		    !freopen("/dev/null", "w", stderr))
-			_exit(1);
-		execlp("openssl", "openssl", "s_server", "-accept",
-		       "127.0.0.1:0", "-www", "-cert", "cert.pem", "-key",
-		       "key.pem", (char *)NULL);
-		_exit(1);
-	}
-	close(out[1]);
-	FILE *f = fdopen(out[0], "r");
-
-	*port = 0;
-	while (!*port && fgets(line, sizeof(line), f))
-		sscanf(line, "ACCEPT 127.0.0.1:%u", port);
-	fclose(f);
-	return pid;
-}
-
-static int ask_tls(unsigned port, const char *ca)
-{
-	const struct herd_http_options o = { .ca_bundle = ca };
-	char url[64];
-	const struct herd_http_request r = { .method = "GET",
-					     .url = url,
-					     .answer_max = 1 << 20 };
-	struct herd_http_answer a;
-	struct herd_http *h;
-
-	snprintf(url, sizeof(url), "https://127.0.0.1:%u/", port);
-	assert_int_equal(herd_http_create(&o, &h, NULL), 0);
-	int e = herd_http_do(h, &r, &a);
-
-	if (!e)
-		assert_true(a.status == 200 && a.body.len > 100);
-	herd_http_answer_deinit(&a);
-	herd_http_destroy(h);
-	return e;
-}
-
-static void test_tls(void **state)
-{
-	const struct herd_http_options missing = { .ca_bundle = "/nowhere" };
-	char dir[] = "/tmp/herd-http-XXXXXX", command[512], ca[64];
-	struct herd_diag diag;
-	struct herd_http *h;
-	unsigned port;
-
-	(void)state;
-	herd_diag_clear(&diag);
-	assert_int_equal(herd_http_create(&missing, &h, &diag), -ENOENT);
-	assert_non_null(strstr(diag.message, "CA bundle"));
-	assert_non_null(mkdtemp(dir));
-	snprintf(command, sizeof(command), make_certificate, dir);
-	if (system(command)) {
-		rmdir(dir);
-		print_message("skipped: no openssl here\n");
-		skip();
-	}
-	pid_t pid = serve_tls(dir, &port);
-
-	assert_true(port);
-	snprintf(ca, sizeof(ca), "%s/cert.pem", dir);
-	assert_int_equal(ask_tls(port, ca), 0);
-	assert_int_equal(ask_tls(port, NULL), -EPROTO);
-	kill(pid, SIGKILL);
-	waitpid(pid, NULL, 0);
-	snprintf(command, sizeof(command), "rm -r %s", dir);
-	assert_int_equal(system(command), 0);
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -609,9 +553,9 @@ int main(void)
 		cmocka_unit_test(test_too_long),
 		cmocka_unit_test(test_parallel),
 		cmocka_unit_test(test_kept_connections),
+		cmocka_unit_test(test_recycled),
 		cmocka_unit_test(test_destroy_pending),
 		cmocka_unit_test(test_extra_descriptors),
-		cmocka_unit_test(test_tls),
 	};
 
 	return cmocka_run_group_tests(tests, start, stop);
