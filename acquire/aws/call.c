@@ -318,18 +318,9 @@ static void finish(struct herd_aws *a, struct herd_aws_pending *p, int err)
 	herd_aws_pending_free(p);
 }
 
-/* Whether the service speaks of the time, and not of a signature only. */
-static bool speaks_of_time(const struct herd_aws_result *r)
+static bool mend_clock(struct herd_aws *a, struct herd_aws_pending *p,
+		       bool time)
 {
-	return !strcmp(r->type, "RequestTimeTooSkewed") ||
-	       !strcmp(r->type, "RequestInTheFuture") ||
-	       strcasestr(r->message, "signature expired") ||
-	       strcasestr(r->message, "not yet current");
-}
-
-static bool mend_clock(struct herd_aws *a, struct herd_aws_pending *p)
-{
-	bool time = speaks_of_time(&p->result);
 	int64_t date, skew, off = 0;
 
 	if (herd_aws_date(&p->answer, &date)) {
@@ -347,7 +338,7 @@ static bool mend_clock(struct herd_aws *a, struct herd_aws_pending *p)
 static bool mend(struct herd_aws *a, struct herd_aws_pending *p,
 		 const struct herd_aws_judgement *j)
 {
-	if (j->clock && !p->clock_tried && mend_clock(a, p)) {
+	if (j->clock && !p->clock_tried && mend_clock(a, p, j->time)) {
 		p->clock_tried = true;
 		return true;
 	}
@@ -415,6 +406,8 @@ static void count(struct herd_aws *a, struct herd_aws_pending *p,
 		s->counters.throttled++;
 	if (j->busy)
 		herd_aws_limiter_busy(&s->limiter, a->c.now_ms(), p->sent_at);
+	else if (j->slow)
+		herd_aws_limiter_slow(&s->limiter);
 	else if (j->kind == HERD_AWS_FINE)
 		herd_aws_limiter_success(&s->limiter);
 }
