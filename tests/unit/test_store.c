@@ -85,6 +85,7 @@ static void check_volumes(const struct herd_instance *a,
 		assert_int_equal(x->block_size, y->block_size);
 		assert_memory_equal(x->geometry, y->geometry, 32);
 		assert_int_equal(x->entries, y->entries);
+		assert_int_equal(x->basis, y->basis);
 	}
 }
 
