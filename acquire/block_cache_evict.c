@@ -222,14 +222,12 @@ static int correct(struct herd_block_cache *c,
 		   struct herd_bc_usage *counted)
 {
 	CLEANUP_FD int lock = -1;
-	struct herd_bc_usage now;
+	struct herd_bc_usage now = *before;
 	int err = herd_bc_lock(c, HERD_BC_LOCK, &lock);
 
 	if (!err)
 		err = herd_bc_usage_read(c, &now);
-	if (err == -EBADMSG)
-		now = *before;
-	else if (err)
+	if (err && err != -EBADMSG)
 		return err;
 	if (now.bytes > before->bytes)
 		counted->bytes += now.bytes - before->bytes;

@@ -22,20 +22,15 @@ struct herd_ledger {
 	int dir;
 };
 
-int herd_ledger_open(const char *dir, struct herd_ledger **ret,
-		     struct herd_diag *diag)
+int herd_ledger_open_read(const char *dir, struct herd_ledger **ret)
 {
 	CLEANUP_FD int top = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	struct herd_ledger *l = NULL;
-	int fd = -1;
+	int fd = top < 0 ? -1 : openat(top, "costs", O_RDONLY | O_DIRECTORY |
+						     O_NOFOLLOW | O_CLOEXEC);
+	struct herd_ledger *l;
 
-	if (top >= 0 && (!mkdirat(top, "costs", 0700) || errno == EEXIST))
-		fd = openat(top, "costs", O_RDONLY | O_DIRECTORY | O_NOFOLLOW |
-					  O_CLOEXEC);
 	if (fd < 0)
-		return herd_diag_set(diag, -errno, dir, HERD_NO_OFFSET,
-				     "costs cannot be kept there: %s",
-				     strerror(errno));
+		return -errno;
 	l = malloc(sizeof(*l));
 	if (!l) {
 		close(fd);
@@ -44,6 +39,20 @@ int herd_ledger_open(const char *dir, struct herd_ledger **ret,
 	l->dir = fd;
 	*ret = l;
 	return 0;
+}
+
+int herd_ledger_open(const char *dir, struct herd_ledger **ret,
+		     struct herd_diag *diag)
+{
+	CLEANUP_FD int top = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int err = top < 0 || (mkdirat(top, "costs", 0700) && errno != EEXIST) ?
+			  -errno : 0;
+
+	if (!err)
+		err = herd_ledger_open_read(dir, ret);
+	return !err ? 0 : herd_diag_set(diag, err, dir, HERD_NO_OFFSET,
+					"costs cannot be kept there: %s",
+					strerror(-err));
 }
 
 void herd_ledger_close(struct herd_ledger *l)

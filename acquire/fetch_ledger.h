@@ -24,6 +24,8 @@ struct herd_ledger;
 /* dir: the cache's. */
 int herd_ledger_open(const char *dir, struct herd_ledger **ret,
 		     struct herd_diag *diag);
+/* To read; makes nothing. -ENOENT: nothing was ever counted there. */
+int herd_ledger_open_read(const char *dir, struct herd_ledger **ret);
 void herd_ledger_close(struct herd_ledger *l);
 /* Adds, and sets *row to zero. An error costs a count and nothing else. */
 int herd_ledger_add(struct herd_ledger *l, const char *snapshot,

@@ -332,6 +332,7 @@ int herd_tree_open(struct herd_store *store,
 	pthread_cond_init(&t->pool.returned, NULL);
 	pthread_mutex_init(&t->loading, NULL);
 	pthread_mutex_init(&t->failure_lock, NULL);
+	pthread_mutex_init(&t->ahead.lock, NULL);
 	herd_cache_init(&t->cache, (size_t)options->cache_mb << 20);
 	t->cache.on_make = options->on_wait;
 	t->cache.on_make_arg = options->on_wait_arg;
@@ -370,6 +371,7 @@ void herd_tree_close(struct herd_tree *t)
 	pthread_mutex_destroy(&t->pool.lock);
 	pthread_mutex_destroy(&t->loading);
 	pthread_mutex_destroy(&t->failure_lock);
+	pthread_mutex_destroy(&t->ahead.lock);
 	free(t);
 }
 

@@ -338,6 +338,33 @@ static int read_pieces(const struct reading *r, const struct piece *v,
 	return as_told(err);
 }
 
+/* Has what is likely to be read next fetched; see fs/tree_ahead.c. */
+static void want_more(const struct reading *r)
+{
+	const struct herd_at *at = r->at;
+	struct herd_extents soon = { 0 };
+	struct herd_tree_source *s;
+	struct piece v[PIECES_MAX];
+	uint64_t from;
+	size_t len, n = 0;
+	int err = 0;
+
+	if (!herd_image_is_remote(&at->holder->record.disks[disk_of(at)]) ||
+	    !herd_tree_read_ahead(at->tree, at->holder->record.id, at->path,
+				  r->off, r->len, at->entry.size, &from, &len) ||
+	    find_pieces(at, from, len, v, &n))
+		return;
+	for (size_t i = 0; i < n && !err; i++)
+		if (!v[i].hole)
+			err = herd_extents_add(&soon, v[i].disk_off, v[i].len);
+	herd_extents_normalise(&soon);
+	if (!err && !get_disk(at, &s)) {
+		herd_source_want(s->source, &soon);
+		herd_disk_put(s);
+	}
+	herd_extents_deinit(&soon);
+}
+
 /* A file in very many pieces: copied together, bit by bit. */
 static int read_copied(const struct reading *r)
 {
@@ -387,6 +414,8 @@ static int read_runs(const struct reading *r)
 	size_t n;
 	int err = find_pieces(r->at, r->off, r->len, v, &n);
 
+	if (!err || err == -EOVERFLOW)
+		want_more(r);
 	if (err == -EOVERFLOW)
 		return read_copied(r);
 	if (err)

@@ -229,6 +229,36 @@ static int get_sha256(struct herd_subject *s, struct herd_buf *out)
 	return 0;
 }
 
+/*
+ * By what we know the content: it was read, its blocks are those of the
+ * reference, or all of its metadata is. A file of its own record and the
+ * reference's digest may have been read all the same: said is the less.
+ */
+static int get_basis(struct herd_subject *s, struct herd_buf *out)
+{
+	const struct herd_instance *i = &s->at.holder->record;
+	enum herd_basis basis = HERD_BASIS_CONTENT;
+	struct herd_entry own, ref;
+	int err;
+
+	if (!herd_subject_has_record(s) || !S_ISREG(s->at.entry.mode) ||
+	    (s->at.entry.digest_kind != HERD_DIGEST_SHA256 &&
+	     s->at.entry.digest_kind != HERD_DIGEST_SPARSE))
+		return -ENODATA;
+	if (s->at.entry.volume < i->n_volumes)
+		basis = i->volumes[s->at.entry.volume].basis;
+	err = basis == HERD_BASIS_CONTENT ? -ENOENT :
+	      herd_entry_get_own(s->txn, i->id, s->at.path, &own);
+	if (!err)
+		err = herd_entry_get_own(s->txn,
+					 s->at.shown->group->group.reference,
+					 s->at.path, &ref);
+	if (!err && memcmp(own.digest, ref.digest, sizeof(own.digest)) != 0)
+		basis = HERD_BASIS_CONTENT;
+	herd_buf_printf(out, "%s", herd_basis_name(basis));
+	return err == -ENOENT ? 0 : err;
+}
+
 /* Where there is no plain SHA-256 of the content. */
 static int get_digest(struct herd_subject *s, struct herd_buf *out)
 {
@@ -350,6 +380,7 @@ static const struct herd_attribute of_paths[] = {
 	{ "holder", get_holder },
 	{ "baseline", get_baseline },
 	{ "sha256", get_sha256 },
+	{ "basis", get_basis },
 	{ "digest", get_digest },
 	{ "type", get_type },
 	{ "target", get_target },

@@ -127,6 +127,17 @@ struct herd_tree_group {
 	struct herd_herd *herd;
 };
 
+/* How far somebody has read a file whose disk is far away. */
+struct herd_tree_reader {
+	uint32_t holder, path;
+	uint64_t next, wanted;	/* bytes of the file: read, asked for */
+};
+struct herd_tree_ahead {
+	pthread_mutex_t lock;	/* of what follows */
+	struct herd_tree_reader readers[64];
+	unsigned turn;
+};
+
 struct herd_tree {
 	struct herd_store *store;
 	herd_tree_open_disk open_disk;
@@ -151,6 +162,7 @@ struct herd_tree {
 	} pool;
 
 	struct herd_cache cache;
+	struct herd_tree_ahead ahead;
 
 	pthread_mutex_t failure_lock;
 	char **failures;
@@ -186,6 +198,15 @@ herd_tree_reference(const struct herd_tree_instance *i)
 {
 	return i->group->group.reference;
 }
+/* ---- tree_ahead.c ---- */
+
+/* Notes a read; true: these bytes of the file, too, are worth asking for. */
+bool herd_tree_read_ahead(struct herd_tree *t, uint32_t holder, uint32_t path,
+			  uint64_t off, size_t len, uint64_t size,
+			  uint64_t *ret_from, size_t *ret_len);
+
+/* ---- tree.c ---- */
+
 /* Keeps the line (once) and tells on_failure. */
 void herd_tree_failure(struct herd_tree *t, const char *fmt, ...)
 	__attribute__((format(printf, 2, 3)));

@@ -257,6 +257,7 @@ static void json_volumes(struct herd_json *j, const struct herd_instance *i)
 		herd_json_bytes(j, "label", v->label, strlen(v->label));
 		herd_json_bytes(j, "mount", v->mount, strlen(v->mount));
 		herd_json_uint(j, "entries", v->entries);
+		herd_json_string(j, "basis", herd_basis_name(v->basis));
 		if (v->note && v->note[0])
 			herd_json_bytes(j, "note", v->note, strlen(v->note));
 		herd_json_end(j);

@@ -196,6 +196,15 @@ static void write_volumes(const struct writing *w)
 			text(w->out, v->label);
 		}
 		herd_buf_u8(w->out, '\n');
+		if (v->basis == HERD_BASIS_METADATA)
+			herd_buf_printf(w->out, "  provisional: files whose "
+				"inode, size, times, places and attributes are "
+				"the reference's were not read (basis: "
+				"metadata); herdfs verify reads them\n");
+		else if (v->basis == HERD_BASIS_BLOCKS)
+			herd_buf_printf(w->out, "  files whose blocks are the "
+				"reference's were not read again (basis: "
+				"blocks)\n");
 		if (v->note && v->note[0]) {
 			herd_buf_printf(w->out, "  note: ");
 			text(w->out, v->note);

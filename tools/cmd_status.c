@@ -7,6 +7,7 @@
 #include "index/report.h"
 #include "tools/commands.h"
 #include "tools/common.h"
+#include "tools/status_remote.h"
 
 #include <dirent.h>
 #include <fcntl.h>
@@ -25,18 +26,23 @@ static const char usage[] =
 "  --json            for programs\n"
 "  --store DIR       the index; default $HERDFS_STORE, else\n"
 "                    $XDG_DATA_HOME/herdfs\n"
+"  --block-cache DIR where blocks of EBS snapshots are kept; else\n"
+"                    $HERDFS_CACHE, else $XDG_CACHE_HOME/herdfs\n"
 "  --help            this text\n"
 "\n"
 "An image is \"present\", \"changed\" (another size or time than when it was\n"
-"indexed; its content is not read for this), \"missing\" or \"unreadable\".\n"
+"indexed; its content is not read for this), \"missing\" or \"unreadable\"; of an\n"
+"EBS \"snapshot\" it is told what was read of it and the price, at the rates of\n"
+"AWS's example.\n"
 "Exit status: 0 shown, whatever there is to see; 1 failed; 2 wrong usage.\n";
 
 struct status {
-	const char *store_dir, *group;
+	const char *store_dir, *group, *cache_dir;
 	bool problems, json;
 	/* at work */
 	struct herd_store *store;
 	struct herd_txn *txn;
+	struct herd_costs costs;
 	struct herd_json j;
 	struct herd_buf out;
 };
@@ -48,6 +54,7 @@ static int parse(int argc, char **argv, struct status *s)
 		{ "problems", .flag = &s->problems },
 		{ "json", .flag = &s->json },
 		{ "store", .text = &s->store_dir },
+		{ "block-cache", .text = &s->cache_dir },
 		{ 0 },
 	};
 	int status = herd_tool_options(argc, argv, "status", usage, options);
@@ -65,6 +72,9 @@ static const char *image_state(const struct herd_image *img,
 {
 	for (size_t i = 0; i < img->n_files; i++) {
 		struct stat st;
+
+		if (herd_image_is_remote(img))
+			return "snapshot";
 
 		if (stat(img->files[i].path, &st) == 0)
 			continue;
@@ -152,6 +162,8 @@ static int json_instance(struct status *s, const struct herd_instance *i,
 	herd_json_uint(&s->j, "hashed_bytes", i->hashed_bytes);
 	herd_json_uint(&s->j, "inherited_bytes", i->inherited_bytes);
 	herd_json_uint(&s->j, "problem_count", i->problems);
+	if (herd_costs_has_snapshot(i))
+		herd_costs_json(&s->costs, i, &s->j);
 	if (s->problems) {
 		herd_json_array(&s->j, "problems");
 		err = herd_problem_each(s->txn, i->id, show_problem, &shown);
@@ -199,6 +211,8 @@ static int text_instance(struct status *s, const struct herd_instance *i,
 		herd_report_escape(&s->out, line, strlen(line));
 		herd_buf_u8(&s->out, '\n');
 	}
+	if (herd_costs_has_snapshot(i))
+		herd_costs_text(&s->costs, i, &s->out);
 	for (size_t v = 0; v < i->n_volumes; v++) {
 		const char *note = i->volumes[v].note;
 
@@ -268,6 +282,8 @@ static int show_group(struct status *s, const struct herd_group *g)
 				"indexed");
 	}
 	err = herd_instance_each(s->txn, g->id, show_instance, s);
+	if (!s->json)
+		herd_costs_text_sum(&s->costs, &s->out);
 	if (s->json) {
 		herd_json_end(&s->j);
 		herd_json_end(&s->j);
@@ -314,7 +330,9 @@ static int show(struct status *s)
 		herd_buf_printf(&s->out, ": %s\n",
 				herd_tool_bytes(size, text, sizeof(text)));
 	}
+	herd_costs_open(&s->costs, s->cache_dir);
 	err = show_groups(s);
+	herd_costs_close(&s->costs);
 	if (err == -ECANCELED)
 		return HERD_EXIT_FAILED;
 	if (s->json && !err) {

@@ -76,6 +76,10 @@ int herd_credentials_sts(struct herd_aws_credentials *c, const char *who,
 			 const struct herd_credentials_role *role,
 			 const struct herd_aws_keys *by,
 			 struct herd_aws_keys *ret, struct herd_diag *diag);
+/* The keys in its answer. */
+int herd_credentials_sts_read(const void *xml, size_t len,
+			      struct herd_aws_keys *ret,
+			      struct herd_diag *diag);
 
 /* ---- the process ---- */
 

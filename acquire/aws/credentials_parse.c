@@ -153,6 +153,7 @@ static int check(const char *what, const char *value, size_t most,
 		 struct herd_diag *diag)
 {
 	size_t n = value ? strlen(value) : 0;
+	bool odd = n > most;
 
 	if (!n)
 		return herd_diag_set(diag, -EINVAL, NULL, HERD_NO_OFFSET,
@@ -160,8 +161,8 @@ static int check(const char *what, const char *value, size_t most,
 	for (size_t i = 0; i < n; i++)
 		if ((unsigned char)value[i] <= ' ' ||
 		    (unsigned char)value[i] >= 0x7f)
-			n = most + 1;
-	if (n > most)
+			odd = true;
+	if (odd)
 		return herd_diag_set(diag, -EINVAL, NULL, HERD_NO_OFFSET,
 				     "the %s is too long or has characters "
 				     "that none has",

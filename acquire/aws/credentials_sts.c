@@ -57,15 +57,15 @@ static int value(struct text in, const char *name, char **ret)
 	return *ret ? 0 : -ENOMEM;
 }
 
-static int read_keys(const struct herd_http_answer *a,
-		     struct herd_aws_keys *ret, struct herd_diag *diag)
+int herd_credentials_sts_read(const void *xml, size_t len,
+			      struct herd_aws_keys *ret, struct herd_diag *diag)
 {
 	CLEANUP(herd_credentials_fields_deinit)
 	struct herd_credentials_fields f = {
 		.names = { "AccessKeyId", "SecretAccessKey", "SessionToken",
 			   "Expiration" },
 	};
-	struct text whole = { (const char *)a->body.data, a->body.len };
+	struct text whole = { xml, len };
 	int err = 0;
 
 	if (!element(whole, "Credentials", &whole))
@@ -314,7 +314,7 @@ int herd_credentials_sts(struct herd_aws_credentials *c, const char *who,
 		return err;
 	if (a.status != 200)
 		return refused(&a, who, role->arn, diag);
-	return read_keys(&a, ret, diag);
+	return herd_credentials_sts_read(a.body.data, a.body.len, ret, diag);
 }
 
 /* ---- web identity ---- */

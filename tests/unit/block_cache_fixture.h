@@ -80,6 +80,8 @@ static inline struct herd_block_cache_stats stats_of(struct herd_block_cache *c)
 
 /* A path below the cache's folder, good until the eighth call from now. */
 static inline char *at(const char *fmt, ...)
+	__attribute__((format(printf, 1, 2)));
+static inline char *at(const char *fmt, ...)
 {
 	static char paths[8][600];
 	static unsigned next;

@@ -7,6 +7,7 @@
 
 #include <signal.h>
 #include <sys/mount.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -243,6 +244,8 @@ static void write_on(unsigned seed)
 				     .n = 3 };
 	struct herd_block_cache *c = NULL;
 
+	/* a test that fails leaves nobody behind who writes for ever */
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	if (herd_block_cache_open(cache_dir, 48 * LEN, &c, NULL))
 		_exit(1);
 	for (;;) {
