@@ -62,7 +62,8 @@ attach_files
 mkdir "$dir/mf" "$dir/ma"
 mount_herd "$dir/mf"
 
-# Everything below the instances, but for what names the images.
+# Everything below the instances, but for what names the images and how they
+# were read.
 show() {	# MOUNT OUT
 	local id kind dirs
 	for id in baseline "${ids[@]}"; do
@@ -76,7 +77,8 @@ show() {	# MOUNT OUT
 			[ ! -d "$1/asg/web/$id/$kind" ] ||
 				dirs+=("$1/asg/web/$id/$kind")
 		done
-		python3 "$AWS_TOOLS/tree.py" "${dirs[@]}" || fail "$2: tree.py"
+		python3 "$AWS_TOOLS/tree.py" --without user.herdfs.basis \
+			"${dirs[@]}" || fail "$2: tree.py"
 	done >"$2"
 	grep -c . "$2" >"$2.lines"
 	! grep -qw error "$2" || fail "$2: something cannot be read"
