@@ -19,11 +19,11 @@ struct herd_aws_settings {
 bool herd_aws_is_label(const char *text);
 /* "http://host…" or "https://host…", without user, query or white space. */
 bool herd_aws_is_url(const char *url);
-/* A variable, else the profile's key; NULL: neither, or empty. */
+/* The variable of that name, else the profile's key; NULL: neither, or empty. */
 const char *herd_aws_setting(const struct herd_aws_settings *s,
-			     const char *variable, const char *key);
+			     const char *name, const char *key);
 /* The same, as a switch: "true" in any case. */
-bool herd_aws_switch(const struct herd_aws_settings *s, const char *variable,
+bool herd_aws_switch(const struct herd_aws_settings *s, const char *name,
 		     const char *key);
 
 #endif
