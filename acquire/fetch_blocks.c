@@ -10,13 +10,10 @@
 
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
 #define KEEP_BLOCKS 128u	/* in memory: 64 MiB */
 #define AHEAD_PENDING 48u	/* fetched ahead at once */
 #define AHEAD_MAX (1u << 24)
-/* Tokens that end sooner than this are not begun with any more. */
-#define TOKEN_SLACK 60
 
 struct asked {
 	struct herd_fetch *f;
@@ -195,10 +192,13 @@ static void block_came(void *arg, struct herd_ebs_block *got)
 	b->pending = false;
 	f->n_pending--;
 	f->n_ahead -= b->ahead;
-	if (got->err == -EKEYEXPIRED)
-		s->again = true;
+	if (got->err == -EKEYEXPIRED && !s->again) {
+		s->again = true;	/* of many under way the first counts */
+		s->refused++;
+	}
 	if (!got->err) {
 		s->cost.blocks++;
+		s->refused = 0;
 		s->cost.bytes += got->bytes.len;
 		f->dead_since = 0;
 		keep(f, snapshot, index, got->bytes.data, got->bytes.len,
@@ -249,18 +249,6 @@ static int ask(struct herd_fetch *f, size_t snapshot, uint32_t index,
 	return -EINPROGRESS;
 }
 
-/* Whether its tokens are good for asking; else they are listed again. */
-static int with_tokens(struct herd_fetch *f, size_t snapshot,
-		       struct herd_diag *diag)
-{
-	struct herd_fetch_snapshot *s = f->snapshots[snapshot];
-
-	if (!s->list.tokens || s->list.tokens_expire <
-			       (int64_t)time(NULL) + TOKEN_SLACK)
-		s->again = true;
-	return herd_fetch_listed(f, snapshot, diag);
-}
-
 static int get(struct herd_fetch *f, size_t snapshot, uint32_t index,
 	       bool ahead, const uint8_t **ret, struct herd_diag *diag)
 {
@@ -294,7 +282,7 @@ static int get(struct herd_fetch *f, size_t snapshot, uint32_t index,
 		*ret = bytes;
 		return 0;
 	}
-	err = with_tokens(f, snapshot, diag);
+	err = herd_fetch_tokens(f, snapshot, diag);
 	/* the new list may no longer have it in the same place */
 	place = herd_fetch_place(s, index);
 	if (!err && (place == HERD_FETCH_NONE || !s->list.tokens[place]))

@@ -31,7 +31,7 @@ struct herd_fetch_snapshot {
 	bool listed;
 	bool listing;		/* asked for now */
 	bool again;		/* its tokens are not good any more */
-	unsigned relisted;
+	unsigned refused;	/* its tokens, since a block came */
 	struct herd_fetch_base base;
 	/* what is asked for now: the first of herd_fetch_changed */
 	bool comparing;
@@ -86,6 +86,10 @@ size_t herd_fetch_snapshot(struct herd_fetch *f, const char *name);
  * herd_fetch_moved will be called. Else why not, with diag.
  */
 int herd_fetch_listed(struct herd_fetch *f, size_t snapshot,
+		      struct herd_diag *diag);
+/* The same for tokens that are good for asking; what is in the cache is read
+   without. */
+int herd_fetch_tokens(struct herd_fetch *f, size_t snapshot,
 		      struct herd_diag *diag);
 /* The same for which blocks differ from those of first: then
    base.changed has them. */

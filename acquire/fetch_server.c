@@ -572,7 +572,7 @@ static int loop(struct server *s)
 	bool open = true;
 	int err = 0;
 
-	while ((open || s->n) && !err) {
+	while (open && !err) {
 		size_t n = s->n;	/* new ones were not polled */
 
 		err = poll_all(s);
@@ -588,10 +588,8 @@ static int loop(struct server *s)
 			if (c->state == STATE_ANSWER && !c->gone)
 				say(c);
 		}
-		if (open && s->polls[n].revents)
+		if (s->polls[n].revents)
 			open = hear_control(s);
-		if (!open)
-			s->control = -1;
 		expire(s);
 		drop_gone(s);
 		herd_fetch_pump(&s->f);

@@ -13,6 +13,8 @@
 
 #define SNAPSHOTS_MAX 65536u
 #define RELIST_MAX 8u
+/* Tokens that end sooner than this are not begun with any more. */
+#define TOKEN_SLACK 60
 
 /* What a callback needs; the fetch outlives it. */
 struct asked {
@@ -173,23 +175,33 @@ int herd_fetch_listed(struct herd_fetch *f, size_t snapshot,
 {
 	struct herd_fetch_snapshot *s = f->snapshots[snapshot];
 
-	if (s->listing)
-		return -EINPROGRESS;
 	if (!s->listed && f->cache &&
 	    !herd_block_cache_get_list(f->cache, s->name, &s->list, NULL)) {
 		s->listed = true;
 		remember_base(f, snapshot);
 	}
-	if (!s->listed)
-		return ask_for_list(f, snapshot, diag);
-	if (s->again) {
-		if (s->relisted++ >= RELIST_MAX)
-			return herd_diag_set(diag, -EKEYEXPIRED, s->name,
-					     HERD_NO_OFFSET,
-					     "its blocks' tokens are refused again and again");
-		return ask_for_list(f, snapshot, diag);
+	if (s->listed)
+		return 0;
+	return s->listing ? -EINPROGRESS : ask_for_list(f, snapshot, diag);
+}
+
+int herd_fetch_tokens(struct herd_fetch *f, size_t snapshot,
+		      struct herd_diag *diag)
+{
+	struct herd_fetch_snapshot *s = f->snapshots[snapshot];
+
+	if (s->listing)
+		return -EINPROGRESS;
+	if (!s->again && s->list.tokens &&
+	    s->list.tokens_expire >= (int64_t)time(NULL) + TOKEN_SLACK)
+		return 0;
+	if (s->refused >= RELIST_MAX) {
+		s->refused = 0;	/* whoever asks later may fare better */
+		return herd_diag_set(diag, -EKEYEXPIRED, s->name,
+				     HERD_NO_OFFSET,
+				     "its blocks' tokens are refused again and again");
 	}
-	return 0;
+	return ask_for_list(f, snapshot, diag);
 }
 
 static size_t find_index(const uint32_t *v, size_t n, uint32_t index)

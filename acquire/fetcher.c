@@ -79,8 +79,8 @@ static void stop(struct herd_fetcher *f)
 		return;
 	close(f->control);
 	f->control = -1;
-	/* with its control and its readers gone it ends by itself, and has
-	   the time to write down what it cost */
+	/* with its control gone it ends by itself, and has the time to write
+	   down what it cost */
 	if (f->parent == getpid())
 		while (waitpid(f->pid, NULL, 0) < 0 && errno == EINTR)
 			;

@@ -318,24 +318,29 @@ static void finish(struct herd_aws *a, struct herd_aws_pending *p, int err)
 	herd_aws_pending_free(p);
 }
 
+static bool mend_clock(struct herd_aws *a, struct herd_aws_pending *p,
+		       bool time)
+{
+	int64_t date, skew, off = 0;
+
+	if (herd_aws_date(&p->answer, &date)) {
+		skew = date - a->c.now();
+		off = skew > p->skew ? skew - p->skew : p->skew - skew;
+		if (off > (time ? SKEW_CLEAR : SKEW_LIKELY))
+			a->skew = skew;
+	}
+	/* its own date denies it: a hiccup of the service's, then */
+	return time || off > SKEW_LIKELY;
+}
+
 /* The clock or the keys, once each and without waiting: true if that may be
    what was wrong, and is mended. */
 static bool mend(struct herd_aws *a, struct herd_aws_pending *p,
 		 const struct herd_aws_judgement *j)
 {
-	int64_t date;
-
-	if (j->clock && !p->clock_tried && herd_aws_date(&p->answer, &date)) {
-		int64_t skew = date - a->c.now();
-		int64_t off = skew > p->skew ? skew - p->skew : p->skew - skew;
-		bool said = !strcmp(p->result.type, "RequestTimeTooSkewed") ||
-			    !strcmp(p->result.type, "RequestInTheFuture");
-
-		if (off > (said ? SKEW_CLEAR : SKEW_LIKELY)) {
-			p->clock_tried = true;
-			a->skew = skew;
-			return true;
-		}
+	if (j->clock && !p->clock_tried && mend_clock(a, p, j->time)) {
+		p->clock_tried = true;
+		return true;
 	}
 	if (j->expired && !p->expire_tried) {
 		p->expire_tried = true;
@@ -401,6 +406,8 @@ static void count(struct herd_aws *a, struct herd_aws_pending *p,
 		s->counters.throttled++;
 	if (j->busy)
 		herd_aws_limiter_busy(&s->limiter, a->c.now_ms(), p->sent_at);
+	else if (j->slow)
+		herd_aws_limiter_slow(&s->limiter);
 	else if (j->kind == HERD_AWS_FINE)
 		herd_aws_limiter_success(&s->limiter);
 }

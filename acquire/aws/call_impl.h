@@ -34,8 +34,10 @@ struct herd_aws_judgement {
 	enum herd_aws_kind kind;
 	int err;	/* of the call, if it ends so */
 	bool clock;	/* may be for our clock's sake */
+	bool time;	/* … and it is the time that the service speaks of */
 	bool expired;	/* the credentials have */
-	bool busy;	/* a sign of too much at once */
+	bool busy;	/* the service wants less at once */
+	bool slow;	/* perhaps a sign of it: a time-out, 503 */
 };
 
 /* error: what was parsed, for an answer outside 2xx. */
@@ -55,8 +57,10 @@ int64_t herd_aws_backoff(const struct herd_http_answer *a, bool throttled,
 /*
  * How much of one service at once. A window of calls in flight or waiting to be
  * repeated: more by one for each window of successes (for each success until
- * the first throttling), half at a sign of too much; calls that were sent
- * before a cut cause no second one. And a token bucket for calls a second.
+ * the first throttling), half when the service wants less; calls that were sent
+ * before a cut cause no second one. Less by one for each time-out: a line that
+ * is too narrow has many, a faulty answer now and then does little. And a token
+ * bucket for calls a second.
  */
 struct herd_aws_limiter {
 	double window, window_max;
@@ -73,6 +77,7 @@ int64_t herd_aws_limiter_wait(struct herd_aws_limiter *l, int64_t now);
 void herd_aws_limiter_success(struct herd_aws_limiter *l);
 void herd_aws_limiter_busy(struct herd_aws_limiter *l, int64_t now,
 			   int64_t sent_at);
+void herd_aws_limiter_slow(struct herd_aws_limiter *l);
 
 /* ---- call_request.c: a call that is kept, and its request ---- */
 

@@ -117,6 +117,15 @@ static int refusal(int status, const char *type, unsigned is)
 	}
 }
 
+/* And not of a signature only. */
+static bool speaks_of_time(const struct herd_aws_error *e)
+{
+	return !strcmp(e->type, "RequestTimeTooSkewed") ||
+	       !strcmp(e->type, "RequestInTheFuture") ||
+	       strcasestr(e->message, "signature expired") ||
+	       strcasestr(e->message, "not yet current");
+}
+
 static void judge_failure(int err, struct herd_aws_judgement *j)
 {
 	j->err = err;
@@ -126,7 +135,7 @@ static void judge_failure(int err, struct herd_aws_judgement *j)
 		j->kind = HERD_AWS_UNSENT;
 		break;
 	case -ETIMEDOUT:
-		j->busy = true;
+		j->slow = true;
 		j->kind = HERD_AWS_TRANSIENT;
 		break;
 	case -ECONNRESET:
@@ -149,6 +158,7 @@ void herd_aws_judge(const struct herd_http_answer *a,
 		judge_failure(a->err, &j);
 	} else if (a->status / 100 != 2) {
 		j.clock = is & CLOCK;
+		j.time = j.clock && speaks_of_time(error);
 		j.expired = is & EXPIRED;
 		if ((is & THROTTLED) || a->status == 429) {
 			j.kind = HERD_AWS_THROTTLED;
@@ -157,7 +167,7 @@ void herd_aws_judge(const struct herd_http_answer *a,
 		} else if ((is & TRANSIENT) || (a->status >= 500 && !is)) {
 			j.kind = HERD_AWS_TRANSIENT;
 			j.err = -EIO;
-			j.busy = a->status == 503;
+			j.slow = a->status == 503;
 		} else {
 			j.kind = HERD_AWS_FINAL;
 			j.err = refusal(a->status, error->type, is);
@@ -281,4 +291,9 @@ void herd_aws_limiter_busy(struct herd_aws_limiter *l, int64_t now,
 	l->window = l->window < 2 ? 1 : l->window / 2;
 	l->slow_start = false;
 	l->cut = now;
+}
+
+void herd_aws_limiter_slow(struct herd_aws_limiter *l)
+{
+	l->window = l->window < 2 ? 1 : l->window - 1;
 }

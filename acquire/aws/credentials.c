@@ -130,10 +130,8 @@ static int go_through(struct herd_aws_credentials *c, struct herd_aws_keys *ret,
 		return herd_diag_set(
 			diag, -ENOKEY, "AWS credentials", HERD_NO_OFFSET,
 			"%s: %s",
-				     why.source[0] ? why.source :
-						     name_of(&w, i, name),
-				     why.message[0] ? why.message :
-						      strerror(-err));
+			why.source[0] ? why.source : name_of(&w, i, name),
+			why.message[0] ? why.message : strerror(-err));
 	}
 	if (err == -ENOMEM || herd_buf_error(&whys))
 		return -ENOMEM;
@@ -171,6 +169,10 @@ static int refresh(struct herd_aws_credentials *c, struct herd_diag *diag)
 	struct herd_aws_keys k = { NULL, NULL, NULL, 0 };
 	int err = go_through(c, &k, diag);
 	int64_t now = herd_credentials_now(c);
+
+	/* what their buffers hold is worth no connection an hour later */
+	herd_http_destroy(TAKE_PTR(c->http));
+	herd_http_destroy(TAKE_PTR(c->local));
 
 	c->next_try = now + REFRESH_PAUSE;
 	if (err)
@@ -250,8 +252,6 @@ void herd_aws_credentials_destroy(struct herd_aws_credentials *c)
 {
 	if (!c)
 		return;
-	herd_http_destroy(c->http);
-	herd_http_destroy(c->local);
 	herd_aws_keys_deinit(&c->keys);
 	free(c);
 }

@@ -19,7 +19,7 @@
 
 struct herd_aws_credentials {
 	const struct herd_aws_settings *settings;
-	struct herd_http *http, *local; /* made when needed; local: no proxy */
+	struct herd_http *http, *local; /* during a fetch; local: no proxy */
 	int64_t (*now)(void);
 	int64_t skew; /* what AWS's clock is ahead of ours, seconds */
 	struct herd_aws_keys keys;

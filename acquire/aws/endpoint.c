@@ -25,19 +25,18 @@ static const struct partition {
 	{ "", "amazonaws.com", "api.aws" },
 };
 
-/* gov_fips: GovCloud's plain name is the FIPS one already, without dual-stack
-   and with it. */
+/* gov_fips: GovCloud's plain name is the FIPS one already, but for dual-stack. */
 static const struct service {
 	const char *name, *id, *host;
-	bool gov_fips, gov_fips_dual;
+	bool gov_fips;
 } services[] = {
-	{ "ebs", "ebs", "ebs", false, false },
-	{ "ec2", "ec2", "ec2", true, false },
-	{ "autoscaling", "auto_scaling", "autoscaling", true, false },
-	{ "ssm", "ssm", "ssm", true, true },
-	{ "sts", "sts", "sts", true, false },
-	{ "s3", "s3", "s3", false, false },
-	{ "sso", "sso", "portal.sso", true, false },
+	{ "ebs", "ebs", "ebs", false },
+	{ "ec2", "ec2", "ec2", true },
+	{ "autoscaling", "auto_scaling", "autoscaling", true },
+	{ "ssm", "ssm", "ssm", true },
+	{ "sts", "sts", "sts", true },
+	{ "s3", "s3", "s3", false },
+	{ "sso", "sso", "portal.sso", true },
 };
 
 bool herd_aws_is_label(const char *text)
@@ -155,7 +154,7 @@ static int make(const struct herd_aws_settings *s,
 		p++;
 
 	bool gov = !strcmp(p->prefix, "us-gov-");
-	bool same = gov && (dual ? service->gov_fips_dual : service->gov_fips);
+	bool same = gov && !dual && service->gov_fips;
 	const char *fips_mark = fips && !same ? "-fips" : "";
 	bool s3 = !strcmp(service->name, "s3");
 

@@ -6,7 +6,7 @@
 #include <string.h>
 #include <strings.h>
 
-static const char *variable(const char *name)
+static const char *get_variable(const char *name)
 {
 	const char *value = getenv(name);
 
@@ -16,7 +16,7 @@ static const char *variable(const char *name)
 const char *herd_aws_setting(const struct herd_aws_settings *s,
 			     const char *name, const char *key)
 {
-	return variable(name) ?: herd_aws_profile_value(s, key);
+	return get_variable(name) ?: herd_aws_profile_value(s, key);
 }
 
 bool herd_aws_switch(const struct herd_aws_settings *s, const char *name,
@@ -40,9 +40,9 @@ static int choose_profile(struct herd_aws_settings *s,
 			  const struct herd_aws_options *o,
 			  struct herd_diag *diag)
 {
-	const char *name = o->profile				   ?:
-				   variable("AWS_DEFAULT_PROFILE") ?:
-				   variable("AWS_PROFILE");
+	const char *name = o->profile				       ?:
+				   get_variable("AWS_DEFAULT_PROFILE") ?:
+				   get_variable("AWS_PROFILE");
 	int err = copy(name ?: "default", &s->profile);
 
 	s->given = o->profile != NULL;
@@ -62,9 +62,9 @@ static int choose_region(struct herd_aws_settings *s,
 			 const struct herd_aws_options *o,
 			 struct herd_diag *diag)
 {
-	const char *region = o->region				    ?:
-				     variable("AWS_REGION")	    ?:
-				     variable("AWS_DEFAULT_REGION") ?:
+	const char *region = o->region					?:
+				     get_variable("AWS_REGION")		?:
+				     get_variable("AWS_DEFAULT_REGION") ?:
 				     herd_aws_profile_value(s, "region");
 
 	if (region && !herd_aws_is_label(region))

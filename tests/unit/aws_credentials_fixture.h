@@ -122,6 +122,67 @@ static inline void instance(const char *path)
 	point("AWS_EC2_METADATA_SERVICE_ENDPOINT", path);
 }
 
+/*
+ * How often what was hidden stands in memory that may be written: the heap,
+ * stacks, our own variables. It is kept here with every bit turned over.
+ */
+static unsigned char aws_hidden[256];
+
+static inline void aws_hide(const char *secret)
+{
+	size_t n = strlen(secret);
+
+	assert_true(n >= 16 && n < sizeof(aws_hidden));
+	memset(aws_hidden, 0, sizeof(aws_hidden));
+	for (size_t i = 0; i < n; i++)
+		aws_hidden[i] = (unsigned char)~secret[i];
+}
+
+static inline unsigned aws_find_in(const unsigned char *p, size_t n)
+{
+	size_t len = strlen((const char *)aws_hidden);
+	unsigned found = 0;
+
+	for (size_t i = 0; i + len <= n; i++) {
+		size_t k = 0;
+
+		while (k < len && p[i + k] == (unsigned char)~aws_hidden[k])
+			k++;
+		found += k == len;
+	}
+	return found;
+}
+
+static inline unsigned aws_find_hidden(void)
+{
+	FILE *maps = fopen("/proc/self/maps", "r");
+	int mem = open("/proc/self/mem", O_RDONLY | O_CLOEXEC);
+	unsigned found = 0;
+	char line[512];
+
+	assert_true(maps && mem >= 0);
+	while (fgets(line, sizeof(line), maps)) {
+		unsigned long from, to;
+		char mode[8];
+		unsigned char *copy;
+		ssize_t n;
+
+		if (sscanf(line, "%lx-%lx %7s", &from, &to, mode) != 3 ||
+		    mode[1] != 'w' || to - from > 64ul << 20)
+			continue;
+		copy = malloc(to - from);
+		assert_non_null(copy);
+		n = pread(mem, copy, to - from, (off_t)from);
+		found += n > 0 ? aws_find_in(copy, (size_t)n) : 0;
+		/* a copy of the heap is none of the next map's */
+		explicit_bzero(copy, to - from);
+		free(copy);
+	}
+	fclose(maps);
+	close(mem);
+	return found;
+}
+
 #define ROLE "role_arn = arn:aws:iam::123456789012:role/"
 #define BASE                                             \
 	"[profile base]\naws_access_key_id = AKIDBASE\n" \

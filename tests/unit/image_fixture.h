@@ -58,7 +58,7 @@ static inline int image_open(const char *name, const char *format,
 				   diag);
 
 	if (!err && herd_image_needs_helper(&o->img))
-		err = herd_helper_start(&o->img, &o->helper, diag);
+		err = herd_helper_start(&o->img, NULL, &o->helper, diag);
 	if (!err)
 		err = herd_image_open(&o->img, &o->helper, &o->source, diag);
 	if (err) {

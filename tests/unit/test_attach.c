@@ -20,7 +20,7 @@ static char dir[] = "/tmp/herd-attach-XXXXXX";
 static bool can_mount;
 
 /* Runs a script in the test's folder; its output goes to `log` there. */
-static int sh(const char *fmt, ...)
+static int __attribute__((format(printf, 1, 2))) sh(const char *fmt, ...)
 {
 	char path[200], cmd[300];
 	va_list ap;

@@ -221,6 +221,24 @@ static void test_expire(void **state)
 	assert_string_equal(t.keys->access_key_id, "AKIDR");
 }
 
+/* ---- what is left in memory ---- */
+
+/* The program makes the secret up: nobody here has it before. */
+static void test_wiped(void **state)
+{
+	(void)state;
+	aws_config("[profile made]\ncredential_process = sh -c 'printf "
+		   "\"{\\\"Version\\\":1,\\\"AccessKeyId\\\":\\\"AKIDMADE\\\","
+		   "\\\"SecretAccessKey\\\":\\\"%s\\\"}\" "
+		   "$(echo $$ x | sha256sum | head -c 64)'\n");
+	gives("made", "AKIDMADE", "profile made (process)");
+	aws_hide(t.keys->secret);
+	assert_int_equal(aws_find_hidden(), 1);
+	closed();
+	t.keys = NULL;
+	assert_int_equal(aws_find_hidden(), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -228,7 +246,7 @@ int main(void)
 		AT_HOME(test_profile_keys),  AT_HOME(test_precedence),
 		AT_HOME(test_file_renewed),  AT_HOME(test_refresh),
 		AT_HOME(test_refresh_fails), AT_HOME(test_refresh_short),
-		AT_HOME(test_expire),
+		AT_HOME(test_expire),	     AT_HOME(test_wiped),
 	};
 
 	return cmocka_run_group_tests(tests, begin_all, end_all);

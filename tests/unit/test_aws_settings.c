@@ -330,7 +330,7 @@ static const struct made {
 	{ 1, 0, "ec2", "us-gov-west-1", "ec2.us-gov-west-1.amazonaws.com" },
 	{ 1, 1, "ec2", "us-gov-west-1", "ec2-fips.us-gov-west-1.api.aws" },
 	{ 1, 0, "ssm", "us-gov-east-1", "ssm.us-gov-east-1.amazonaws.com" },
-	{ 1, 1, "ssm", "us-gov-east-1", "ssm.us-gov-east-1.api.aws" },
+	{ 1, 1, "ssm", "us-gov-east-1", "ssm-fips.us-gov-east-1.api.aws" },
 	{ 1, 0, "sts", "us-east-2", "sts-fips.us-east-2.amazonaws.com" },
 	{ 1, 0, "sso", "us-east-2", "portal.sso-fips.us-east-2.amazonaws.com" },
 	{ 0, 1, "autoscaling", "eu-west-1", "autoscaling.eu-west-1.api.aws" },

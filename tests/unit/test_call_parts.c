@@ -167,7 +167,7 @@ static void test_failures(void **state)
 	static const struct {
 		int err;
 		enum herd_aws_kind kind;
-		bool busy;
+		bool slow;
 	} cases[] = {
 		{ -ECONNREFUSED, HERD_AWS_UNSENT, false },
 		{ -EHOSTUNREACH, HERD_AWS_UNSENT, false },
@@ -187,7 +187,8 @@ static void test_failures(void **state)
 
 		herd_aws_judge(&a, &none, &j);
 		assert_int_equal(j.kind, cases[i].kind);
-		assert_int_equal(j.busy, cases[i].busy);
+		assert_int_equal(j.slow, cases[i].slow);
+		assert_false(j.busy);
 		assert_int_equal(j.err, cases[i].err);
 	}
 }
@@ -281,6 +282,17 @@ static void test_window(void **state)
 	assert_true(l.window > 32.9 && l.window < 33.1);
 	for (unsigned i = 0; i < 20; i++)
 		herd_aws_limiter_busy(&l, 3000 + i * 100, 2999 + i * 100);
+	assert_int_equal((int)l.window, 1);
+	/* a time-out in a hundred calls does not starve it, many at once do */
+	herd_aws_limiter_init(&l, 64, 1000, 0);
+	for (unsigned i = 0; i < 10000; i++)
+		if (i % 100)
+			herd_aws_limiter_success(&l);
+		else
+			herd_aws_limiter_slow(&l);
+	assert_true(l.window > 60);
+	for (unsigned i = 0; i < 64; i++)
+		herd_aws_limiter_slow(&l);
 	assert_int_equal((int)l.window, 1);
 	herd_aws_limiter_init(&l, 3, 1000, 0);
 	assert_int_equal((int)l.window, 3);

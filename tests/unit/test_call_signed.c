@@ -64,6 +64,9 @@ static void test_skew(void **state)
 	skewed("x-amzn-ErrorType: InvalidSignatureException\r\n",
 	       "{\"message\":\"Signature expired\"}", -86400, true);
 	skewed("", "<Error><Code>AuthFailure</Code></Error>", 400, true);
+	/* its own date denies it: once more all the same */
+	skewed("x-amzn-ErrorType: InvalidSignatureException\r\n",
+	       "{\"message\":\"Signature expired: x\"}", 0, true);
 	/* a signature that is wrong for another reason */
 	skewed("x-amzn-ErrorType: InvalidSignatureException\r\n", "", 5, false);
 	skewed("", "<Error><Code>AuthFailure</Code></Error>", 0, false);

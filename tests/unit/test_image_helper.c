@@ -161,7 +161,7 @@ static int open_confined(const char *name)
 	int err = herd_image_probe(in_scratch(name), NULL, NULL, &o.img, NULL);
 
 	if (!err && herd_image_needs_helper(&o.img))
-		err = herd_helper_start(&o.img, &o.helper, NULL);
+		err = herd_helper_start(&o.img, NULL, &o.helper, NULL);
 	if (err)
 		return 10;
 	for (size_t i = 0; i < o.img.n_files; i++)

@@ -85,6 +85,7 @@ static void check_volumes(const struct herd_instance *a,
 		assert_int_equal(x->block_size, y->block_size);
 		assert_memory_equal(x->geometry, y->geometry, 32);
 		assert_int_equal(x->entries, y->entries);
+		assert_int_equal(x->basis, y->basis);
 	}
 }
 
@@ -102,9 +103,10 @@ static struct herd_instance full_instance(uint32_t group)
 	static struct herd_stored_volume volumes[2] = {
 		{ 0, 1, 1 << 20, 1ull << 35, (char *)"ext4", (char *)"u-u",
 		  (char *)"root", (char *)"", (char *)"journal not replayed",
-		  4096, { 9 }, { 7 }, 12345 },
+		  4096, { 9 }, { 7 }, 12345, HERD_BASIS_METADATA },
 		{ 1, 0, 0, 1 << 20, (char *)"ntfs", (char *)"", NULL,
-		  (char *)".volumes/1/p0", NULL, 512, { 8 }, { 0 }, 0 },
+		  (char *)".volumes/1/p0", NULL, 512, { 8 }, { 0 }, 0,
+		  HERD_BASIS_BLOCKS },
 	};
 
 	return (struct herd_instance){
