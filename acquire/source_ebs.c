@@ -339,7 +339,7 @@ int herd_source_open_ebs(const struct herd_image *img, struct herd_helper *helpe
 {
 	const char *name = herd_ebs_snapshot(img->files[0].path);
 	struct herd_fetch_request r = { .op = HERD_FETCH_INFO };
-	struct herd_fetch_info info;
+	struct herd_fetch_info info = { 0 };
 	struct answer a = { .to = &info, .len = sizeof(info) };
 	struct ebs_source *s = name && helper ? calloc(1, sizeof(*s)) : NULL;
 

@@ -4,8 +4,8 @@
  *
  *   supervisor   reads the list of images out of the store, parses nothing,
  *     │          starts qemu-nbd for an image when the server asks for it by
- *     │          number, or connects it with the fetcher, writes the log, and unmounts when the server has
- *     │          ended, however it did
+ *     │          number, or connects it with the fetcher, writes the log, and
+ *     │          unmounts when the server has ended, however it did
  *     └ server   mounts, opens the store, locks itself in, serves
  *
  * When the supervisor is killed the server ends, and what stays is a mount

@@ -686,6 +686,8 @@ static int store_in(struct storing *st, struct herd_diag *diag)
 	if (!err)
 		err = put_problems(st);
 	if (!err)
+		err = herd_scan_check_disks(s, diag);
+	if (!err)
 		err = herd_partial_drop(st->t, s->key);
 	if (!err)
 		err = put_group(st, &g);

@@ -14,9 +14,7 @@
 #include "tools/acquire_plan.h"
 
 #include "acquire/base/cleanup.h"
-#include "acquire/fetcher.h"
 #include "index/identity.h"
-#include "tools/common.h"
 
 #include <fcntl.h>
 #include <signal.h>

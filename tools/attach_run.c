@@ -12,7 +12,6 @@
 #include "tools/attach_watch.h"
 #include "tools/common.h"
 
-#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>

@@ -8,7 +8,6 @@
  */
 #include "acquire/base/cleanup.h"
 #include "index/identity.h"
-#include "index/report.h"
 #include "tools/attach_run.h"
 #include "tools/aws_arguments.h"
 #include "tools/commands.h"
@@ -16,12 +15,9 @@
 
 #include <getopt.h>
 #include <limits.h>
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
-#include <sys/mman.h>
-#include <sys/wait.h>
 
 struct options {
 	struct herd_job job;	/* what is the same for all instances */

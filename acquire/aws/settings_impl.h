@@ -19,7 +19,7 @@ struct herd_aws_settings {
 bool herd_aws_is_label(const char *text);
 /* "http://host…" or "https://host…", without user, query or white space. */
 bool herd_aws_is_url(const char *url);
-/* A variable, else the profile's key; NULL: neither, or empty. */
+/* The variable of that name, else the profile's key; NULL: neither, or empty. */
 const char *herd_aws_setting(const struct herd_aws_settings *s,
 			     const char *name, const char *key);
 /* The same, as a switch: "true" in any case. */

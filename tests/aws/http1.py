@@ -214,7 +214,9 @@ class Connection:
             step = max(1, how.get("rate", 65536) // 10)
             for at in range(0, length, step):
                 self.sock.sendall(body[at:at + step])
-                self.idle(0.1)
+                # behind the last one the next request may come
+                if at + step < length:
+                    self.idle(0.1)
             return
         self.sock.sendall(head + half)
         if kind == "stall":
