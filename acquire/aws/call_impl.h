@@ -56,11 +56,11 @@ int64_t herd_aws_backoff(const struct herd_http_answer *a, bool throttled,
 
 /*
  * How much of one service at once. A window of calls in flight or waiting to be
- * repeated: more by one for each window of successes (for each success until
- * the first throttling), half when the service wants less; calls that were sent
- * before a cut cause no second one. Less by one for each time-out: a line that
- * is too narrow has many, a faulty answer now and then does little. And a token
- * bucket for calls a second.
+ * repeated: more by two for each window of successes (by one for each success
+ * until the first throttling), less by three tenths when the service throttles;
+ * calls that were sent before a cut cause no second one. Less by one for each
+ * time-out: a line that is too narrow has many, a faulty answer now and then
+ * does little. And a token bucket for calls a second.
  */
 struct herd_aws_limiter {
 	double window, window_max;

@@ -13,6 +13,9 @@
 #define BACKOFF_MAX_MS 20000
 
 #define WINDOW_BEGIN 8
+#define WINDOW_GROWS 2.0 /* for a window of successes */
+#define WINDOW_CUT 0.7
+#define WINDOW_SLOW 4 /* time-outs make it no smaller */
 #define BURST_PART 10 /* of a second's calls at once */
 
 /* ---- what a type means ---- */
@@ -278,7 +281,7 @@ int64_t herd_aws_limiter_wait(struct herd_aws_limiter *l, int64_t now)
 
 void herd_aws_limiter_success(struct herd_aws_limiter *l)
 {
-	l->window += l->slow_start ? 1 : 1 / l->window;
+	l->window += l->slow_start ? 1 : WINDOW_GROWS / l->window;
 	if (l->window > l->window_max)
 		l->window = l->window_max;
 }
@@ -288,12 +291,15 @@ void herd_aws_limiter_busy(struct herd_aws_limiter *l, int64_t now,
 {
 	if (sent_at <= l->cut)
 		return;
-	l->window = l->window < 2 ? 1 : l->window / 2;
+	l->window *= WINDOW_CUT;
+	if (l->window < 1)
+		l->window = 1;
 	l->slow_start = false;
 	l->cut = now;
 }
 
 void herd_aws_limiter_slow(struct herd_aws_limiter *l)
 {
-	l->window = l->window < 2 ? 1 : l->window - 1;
+	if (l->window >= WINDOW_SLOW + 1)
+		l->window -= 1;
 }

@@ -275,11 +275,11 @@ static void test_window(void **state)
 	/* all of a window are throttled: that is one cut */
 	for (unsigned i = 0; i < 64; i++)
 		herd_aws_limiter_busy(&l, 1000 + i, 900);
-	assert_int_equal((int)l.window, 32);
-	/* from here it grows by one for a window of successes */
-	for (unsigned i = 0; i < 32; i++)
+	assert_int_equal((int)l.window, 44);
+	/* from here it grows by two for a window of successes */
+	for (unsigned i = 0; i < 45; i++)
 		herd_aws_limiter_success(&l);
-	assert_true(l.window > 32.9 && l.window < 33.1);
+	assert_true(l.window > 46.6 && l.window < 47);
 	for (unsigned i = 0; i < 20; i++)
 		herd_aws_limiter_busy(&l, 3000 + i * 100, 2999 + i * 100);
 	assert_int_equal((int)l.window, 1);
@@ -293,7 +293,7 @@ static void test_window(void **state)
 	assert_true(l.window > 60);
 	for (unsigned i = 0; i < 64; i++)
 		herd_aws_limiter_slow(&l);
-	assert_int_equal((int)l.window, 1);
+	assert_int_equal((int)l.window, 4);
 	herd_aws_limiter_init(&l, 3, 1000, 0);
 	assert_int_equal((int)l.window, 3);
 }
