@@ -245,7 +245,8 @@ static void changes_came(void *arg, struct herd_ebs_listed *l)
 	s->cost.list_calls += l->pages;
 	s->compare_err = l->err;
 	if (l->err) {
-		s->cost.failed++;
+		/* that they are not related is an answer */
+		s->cost.failed += l->err != -EOPNOTSUPP;
 		s->diag = l->diag;
 	} else {
 		f->dead_since = 0;

@@ -15,6 +15,8 @@
 
 #define CHECK_SECONDS 1
 #define REOPEN_MAX 5
+/* Of the network's, so many in this time. */
+#define REOPEN_SECONDS 1
 #define LONG_READ (64u << 10)	/* bytes that take longer than a hand-over */
 #define SLOW_NS 500000		/* not out of the page cache */
 #define SLOW_READS 64
@@ -220,6 +222,10 @@ bool herd_disk_failed(struct herd_tree *t, struct herd_tree_instance *i,
 	if (err != -EREMOTEIO && check(t, i, disk))
 		return false;
 	pthread_mutex_lock(&d->lock);
+	/* one fetcher after the other may die in the life of a long mount */
+	if (herd_image_is_remote(&i->record.disks[disk]) &&
+	    now() - d->reopened_at >= REOPEN_SECONDS)
+		d->reopened = 0;
 	if (err == -EREMOTEIO) {
 		;	/* a block that cannot be had: others may be */
 	} else if (d->open && d->open != used) {
@@ -227,6 +233,7 @@ bool herd_disk_failed(struct herd_tree *t, struct herd_tree_instance *i,
 	} else if (herd_image_needs_helper(&i->record.disks[disk]) &&
 		   !d->failed && d->reopened < REOPEN_MAX) {
 		d->reopened++;
+		d->reopened_at = now();
 		herd_disk_put(TAKE_PTR(d->open));
 		again = true;
 	}

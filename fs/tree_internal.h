@@ -93,6 +93,7 @@ struct herd_tree_disk {
 	bool failed;		/* for good: not the image that was indexed */
 	bool noted;		/* that reading failed */
 	unsigned reopened;
+	int64_t reopened_at;	/* monotonic seconds */
 	_Atomic int64_t checked;	/* monotonic seconds; when last verified */
 	atomic_int slow;	/* reads to come that had better not be waited for */
 };

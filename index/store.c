@@ -170,7 +170,7 @@ static int take_writer_lock(struct herd_store *s, struct herd_diag *diag)
 	char path[PATH_MAX], text[32];
 
 	snprintf(path, sizeof(path), "%s/writer.lock", s->dir);
-	int fd CLEANUP_FD = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+	int fd CLEANUP_FD = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
 
 	if (fd < 0)
 		return herd_diag_set(diag, herd_mdb_errno(errno), s->label,
@@ -204,7 +204,7 @@ static int reserve_lock_file(struct herd_store *s, struct herd_diag *diag)
 	char path[PATH_MAX];
 
 	snprintf(path, sizeof(path), "%s/lock.mdb", s->dir);
-	int fd CLEANUP_FD = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+	int fd CLEANUP_FD = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
 
 	if (fd < 0)
 		return herd_mdb_error(s, errno, "lock.mdb", diag);
@@ -246,7 +246,7 @@ static int try_env(struct herd_store *s, const char *path, unsigned flags,
 	if (!rc)
 		rc = mdb_env_set_mapsize(env, map);
 	if (!rc)
-		rc = mdb_env_open(env, path, MDB_NOTLS | flags, 0644);
+		rc = mdb_env_open(env, path, MDB_NOTLS | flags, 0600);
 	if (rc) {
 		mdb_env_close(env);
 		return rc;

@@ -63,13 +63,13 @@ static void put_row(struct herd_buf *out, const struct herd_ledger_row *r)
 {
 	char blocks[32], lists[32], bytes[16], failed[32];
 
-	herd_buf_printf(out, "%s blocks (%s) and %s lists from AWS, about %.4f USD",
+	herd_buf_printf(out, "%s blocks (%s) and %s calls for lists from AWS, about %.4f USD",
 			herd_tool_count(r->blocks, blocks, sizeof(blocks)),
 			herd_tool_bytes(r->bytes, bytes, sizeof(bytes)),
 			herd_tool_count(r->list_calls, lists, sizeof(lists)),
 			price(r));
 	if (r->failed)
-		herd_buf_printf(out, "; %s calls failed",
+		herd_buf_printf(out, "; %s failed",
 				herd_tool_count(r->failed, failed,
 						sizeof(failed)));
 	herd_buf_u8(out, '\n');
