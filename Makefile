@@ -153,6 +153,7 @@ bench: all $(B)/tests/bench/bigstore
 # ---- install -----------------------------------------------------------------
 
 MAN1 := $(sort $(wildcard docs/man/*.1))
+MAN7 := $(sort $(wildcard docs/man/*.7))
 MAN8 := $(sort $(wildcard docs/man/*.8))
 DOCS := $(wildcard README.md LICENSE docs/*.md docs/iam-*.json)
 INSTALL ?= install
@@ -160,11 +161,12 @@ INSTALL ?= install
 .PHONY: install uninstall
 install: $(B)/herdfs
 	$(INSTALL) -d $(addprefix $(DESTDIR),$(bindir) $(sbindir) \
-		$(mandir)/man1 $(mandir)/man8 $(docdir) $(datadir) \
+		$(mandir)/man1 $(mandir)/man7 $(mandir)/man8 $(docdir) $(datadir) \
 		$(completionsdir))
 	$(INSTALL) -m 755 $(B)/herdfs $(DESTDIR)$(bindir)/herdfs
 	ln -sfr $(DESTDIR)$(bindir)/herdfs $(DESTDIR)$(sbindir)/mount.herdfs
 	$(INSTALL) -m 644 $(MAN1) $(DESTDIR)$(mandir)/man1
+	$(INSTALL) -m 644 $(MAN7) $(DESTDIR)$(mandir)/man7
 	$(INSTALL) -m 644 $(MAN8) $(DESTDIR)$(mandir)/man8
 	$(INSTALL) -m 644 $(DOCS) $(DESTDIR)$(docdir)
 	$(INSTALL) -m 644 index/rules.conf $(DESTDIR)$(datadir)/rules.conf
@@ -187,6 +189,7 @@ endif
 uninstall:
 	rm -f $(DESTDIR)$(bindir)/herdfs $(DESTDIR)$(sbindir)/mount.herdfs
 	rm -f $(addprefix $(DESTDIR)$(mandir)/man1/,$(notdir $(MAN1)))
+	rm -f $(addprefix $(DESTDIR)$(mandir)/man7/,$(notdir $(MAN7)))
 	rm -f $(addprefix $(DESTDIR)$(mandir)/man8/,$(notdir $(MAN8)))
 	rm -f $(DESTDIR)$(completionsdir)/herdfs $(DESTDIR)$(datadir)/rules.conf
 	rm -f $(addprefix $(DESTDIR)$(docdir)/,$(notdir $(DOCS)))

@@ -28,9 +28,11 @@ enum {
 	{ "offline", no_argument, NULL, HERD_OPT_OFFLINE },
 
 #define HERD_AWS_HELP \
-"  --profile NAME, --region NAME, --endpoint-url URL\n" \
-"                    as for the AWS CLI, whose environment variables and files\n" \
-"                    count as well\n" \
+"  --profile NAME    a profile of ~/.aws/config; this and the next two as for the\n" \
+"                    AWS CLI, whose environment variables count as well\n" \
+"  --region NAME     the region\n" \
+"  --endpoint-url URL\n" \
+"                    where the services are, if not where the region says\n" \
 "  --block-cache DIR where blocks of EBS snapshots are kept; else\n" \
 "                    $HERDFS_CACHE, else $XDG_CACHE_HOME/herdfs or\n" \
 "                    ~/.cache/herdfs\n" \
