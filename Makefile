@@ -147,7 +147,7 @@ check-lab: lab
 # ---- bench -------------------------------------------------------------------
 
 .PHONY: bench
-bench: all $(B)/tests/bench/bigstore
+bench: all $(addprefix $(B)/tests/bench/,bigstore blockserver httpblocks)
 	tests/bench/run.sh
 
 # ---- install -----------------------------------------------------------------

@@ -8,7 +8,8 @@
  *
  * Binds to 127.0.0.1, prints "listening on PORT", serves until it is killed.
  * Block N holds the bytes of block N % DISTINCT_BLOCKS; its header has their
- * digest as EBS has it. One thread, epoll.
+ * digest as EBS has it. GET /snapshots/X/blocks lists DISTINCT_BLOCKS of them
+ * (at most 10,000: a page). One thread, epoll.
  */
 #include "acquire/base/buf.h"
 #include "acquire/base/sha256.h"
@@ -28,6 +29,7 @@
 static size_t block_size = 524288, n_blocks = 64;
 static uint8_t *blocks;
 static char (*heads)[512];
+static struct herd_buf list, list_head;
 
 struct connection {
 	int fd;
@@ -91,6 +93,24 @@ static int make_blocks(void)
 	return 0;
 }
 
+static int make_list(void)
+{
+	uint64_t gib = (n_blocks * block_size + (1ull << 30) - 1) >> 30;
+
+	herd_buf_printf(&list, "{\"Blocks\":[");
+	for (size_t i = 0; i < n_blocks && i < 10000; i++)
+		herd_buf_printf(&list, "%s{\"BlockIndex\":%zu,"
+				"\"BlockToken\":\"dG9rZW4=\"}", i ? "," : "", i);
+	herd_buf_printf(&list, "],\"ExpiryTime\":4102444800,\"VolumeSize\":%llu,"
+			"\"BlockSize\":%zu}", (unsigned long long)gib,
+			block_size);
+	herd_buf_printf(&list_head, "HTTP/1.1 200 OK\r\n"
+			"Content-Type: application/json\r\n"
+			"Content-Length: %zu\r\n\r\n", list.len);
+	herd_buf_u8(&list_head, 0);
+	return herd_buf_error(&list) ?: herd_buf_error(&list_head);
+}
+
 static void answer(struct connection *c, const char *request)
 {
 	static const char none[] = "HTTP/1.1 404 Not Found\r\n"
@@ -103,6 +123,10 @@ static void answer(struct connection *c, const char *request)
 		c->head = heads[i];
 		c->body = blocks + i * block_size;
 		c->body_left = block_size;
+	} else if (!strncmp(request, "GET /snapshots/", 15)) {
+		c->head = (char *)list_head.data;
+		c->body = list.data;
+		c->body_left = list.len;
 	} else {
 		c->head = none;
 		c->body_left = 0;
@@ -221,7 +245,7 @@ int main(int argc, char **argv)
 	}
 	signal(SIGPIPE, SIG_IGN);
 	int epoll = epoll_create1(EPOLL_CLOEXEC);
-	int listener = make_blocks() ? -1 : listen_on(port);
+	int listener = make_blocks() || make_list() ? -1 : listen_on(port);
 	struct epoll_event e = { .events = EPOLLIN, .data.ptr = NULL };
 
 	if (listener < 0 || epoll_ctl(epoll, EPOLL_CTL_ADD, listener, &e)) {

@@ -15,6 +15,8 @@ cd "$(dirname "$0")/../.."
 
 HERDFS=${HERDFS:-$PWD/build/plain/herdfs}
 BIGSTORE=${BIGSTORE:-$PWD/build/plain/tests/bench/bigstore}
+BLOCKSERVER=${BLOCKSERVER:-$PWD/build/plain/tests/bench/blockserver}
+HTTPBLOCKS=${HTTPBLOCKS:-$PWD/build/plain/tests/bench/httpblocks}
 DIR=${BENCH_DIR:-$PWD/build/bench}
 FILES=${BENCH_FILES:-60000}
 RUNS=${BENCH_RUNS:-3}
@@ -199,8 +201,40 @@ bench_scale() {
 	umount "$M"
 }
 
+# As many blocks as memory holds easily, each different, from a server that
+# costs next to nothing; no signature is checked by it, and curl makes none.
+bench_ebs() {
+	local n=2000 port
+	say; say "EBS: $n blocks of 512 KiB from a local server ($CORES cores for both)"
+	"$BLOCKSERVER" -n $n >"$DIR/port" &
+	local server=$!
+	while ! port=$(awk '/listening/ { print $3 }' "$DIR/port") || [ -z "$port" ]; do
+		sleep 0.1
+	done
+	seq 0 $((n - 1)) | while read -r i; do
+		printf 'url = "http://127.0.0.1:%s/snapshots/snap-0/blocks/%s"\noutput = "/dev/null"\n' "$port" "$i"
+	done >"$DIR/curl"
+	median true curl -s --parallel --parallel-max 64 -K "$DIR/curl"
+	local curl=$T
+	median true "$HTTPBLOCKS" "http://127.0.0.1:$port/snapshots/snap-0/blocks" $n 64
+	row "curl --parallel ÷ the fetcher's HTTP" "$(ratio "$curl" "$T")" "$(secs "$curl") against $(secs "$T")"
+	export AWS_ENDPOINT_URL=http://127.0.0.1:$port AWS_REGION=eu-central-1 \
+		AWS_ACCESS_KEY_ID=AKIAIOSFODNN7EXAMPLE AWS_SECRET_ACCESS_KEY=none \
+		HERDFS_CACHE=$DIR/blocks
+	median "rm -rf $DIR/blocks" "$HERDFS" fetch --quiet snap-0
+	row "curl --parallel ÷ herdfs fetch (into the cache)" "$(ratio "$curl" "$T")" "$(secs "$curl") against $(secs "$T")" "≥ 0.8"
+	local cpu
+	rm -rf "$DIR/blocks"
+	cpu=$({ TIMEFORMAT='%U %S'; time "$HERDFS" fetch --quiet snap-0; } 2>&1 |
+		awk -v n=$n '{ printf "%.2f", ($1 + $2) / (n * 524288 / 1e9) }')
+	row "CPU of herdfs fetch, its fetcher included" "$cpu s a GB" ""
+	kill $server
+	wait $server 2>/dev/null || true
+	rm -rf "$DIR/blocks"
+}
+
 say "herdfs bench, $(date -u +%F), $(sed -n 's/^model name.*: //p' /proc/cpuinfo | head -1), $CORES cores, $(uname -r)"
-prepare
-for what in ${*:-index sibling mount scale}; do
+[ "${*:-all}" = ebs ] || prepare	# which reads no images
+for what in ${*:-index sibling mount scale ebs}; do
 	"bench_$what"
 done
