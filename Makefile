@@ -3,6 +3,7 @@
 #   make            build the program
 #   make demo       install what is needed, build, make a small herd with an
 #                   intrusion, mount it and show what deviates
+#   make demo-aws   the same with EBS snapshots, against a local AWS
 #   make check      install what is needed and run the tests
 #   make lab        build the lab of real guests (root; some 20 minutes)
 #   make check-lab  compare what is said of it with its answer key, and write
@@ -115,7 +116,12 @@ $(B)/tests/%: $(B)/tests/%.o $(B)/libherd.a
 
 # ---- demo --------------------------------------------------------------------
 
-.PHONY: demo
+.PHONY: demo demo-aws
+demo-aws:
+	tests/deps.sh demo
+	$(MAKE) -j$(JOBS) VARIANT=plain all >/dev/null
+	tools/demo_aws.sh
+
 demo:
 	tests/deps.sh demo
 	$(MAKE) -j$(JOBS) VARIANT=plain all >/dev/null
@@ -215,7 +221,7 @@ JOBS ?= $(shell nproc)
 .PHONY: lint lint-rules lint-cppcheck lint-tidy lint-shell
 lint: lint-rules lint-shell lint-cppcheck lint-tidy
 
-SHELL_FILES = $(wildcard tests/*.sh tests/*/*.sh tools/completion/* .ci/run)
+SHELL_FILES = $(wildcard tests/*.sh tests/*/*.sh tools/*.sh tools/completion/* .ci/run)
 lint-shell:
 	shellcheck --severity=warning --exclude=SC2046,SC2048,SC2154 $(SHELL_FILES)
 

@@ -18,7 +18,7 @@ trap 'aws_stop; cleanup' EXIT
 rounds=1 slow='"kinds": ["stall"], "skip": 70, "every": 1, "count": 1'
 [ "${FULL:-0}" = 0 ] ||
 	rounds=20 slow='"kinds": ["stall", "silent", "slow"], "every": 97, "rate": 200000'
-files=32 snap=snap-0123456789abcdef0 asked=()
+files=32 snap=snap-0123456789abcdef0
 
 # ---- a disk: 32 files of 8 MiB, no two blocks the same -----------------------------
 

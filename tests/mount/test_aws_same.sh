@@ -113,7 +113,6 @@ echo "as files: $(cat "$dir/files.tree.lines") lines, $(wc -l <"$dir/files.list"
 
 aws_start "$world" --tls || { fail "no server"; finish; }
 aws_as_least
-plain_url=$AWS_ENDPOINT_URL
 export AWS_ENDPOINT_URL=$aws_tls AWS_CA_BUNDLE=$aws_ca
 HERDFS_STORE=$dir/store
 made() { aws_stat actions.CreateSnapshots.ok; }
