@@ -62,6 +62,11 @@ int herd_source_keep(struct herd_source *s, const struct herd_extents *e,
 	return s->ops->keep ? s->ops->keep(s, e, diag) : 0;
 }
 
+int herd_source_lost(struct herd_source *s, struct herd_diag *diag)
+{
+	return s->ops->lost ? s->ops->lost(s, diag) : 0;
+}
+
 int herd_source_data(struct herd_source *s, struct herd_extents *ret,
 		     struct herd_diag *diag)
 {

@@ -80,6 +80,12 @@ struct herd_source_ops {
 		    struct herd_diag *diag);
 	/* May be NULL: true. Whether reading these needs no network. */
 	bool (*at_hand)(struct herd_source *s, const struct herd_extents *e);
+	/*
+	 * May be NULL: 0. Why reads failed so far, if not for the sake of the
+	 * blocks that were read: the network, the credentials or the fetcher
+	 * went away. Another time they may be had.
+	 */
+	int (*lost)(struct herd_source *s, struct herd_diag *diag);
 	void (*destroy)(struct herd_source *s);
 };
 
@@ -103,6 +109,7 @@ void herd_source_want(struct herd_source *s, const struct herd_extents *e);
 bool herd_source_at_hand(struct herd_source *s, const struct herd_extents *e);
 int herd_source_keep(struct herd_source *s, const struct herd_extents *e,
 		     struct herd_diag *diag);
+int herd_source_lost(struct herd_source *s, struct herd_diag *diag);
 /* Where it may hold data; all of it when it cannot tell. ret is emptied first. */
 int herd_source_data(struct herd_source *s, struct herd_extents *ret,
 		     struct herd_diag *diag);
