@@ -40,6 +40,7 @@ struct client {
 	struct herd_buf out;
 	size_t sent;
 	int64_t deadline;	/* monotonic ms */
+	uint64_t heard;		/* bytes of AWS's when that was set */
 	size_t left;		/* blocks of a HERD_FETCH_KEEP to come */
 	bool gone;
 };
@@ -99,6 +100,21 @@ static int64_t time_limit(const struct herd_fetch *f)
 
 	return f->dead_since && limit > DEAD_TIMEOUT_MS ? DEAD_TIMEOUT_MS :
 							  limit;
+}
+
+static uint64_t bytes_heard(const struct herd_fetch *f)
+{
+	struct herd_aws_counters c = { .requests = 0 };
+
+	if (f->aws)
+		herd_aws_counters(f->aws, NULL, &c);
+	return c.bytes_received;
+}
+
+static void set_deadline(const struct herd_fetch *f, struct client *c)
+{
+	c->deadline = herd_fetch_now_ms() + time_limit(f);
+	c->heard = bytes_heard(f);
 }
 
 /* All its blocks are asked for at once; it is answered when all are there. */
@@ -361,7 +377,7 @@ void herd_fetch_arrived(struct herd_fetch *f, size_t snapshot, uint32_t index,
 		if (c->state != STATE_WAITING || c->snapshot != snapshot ||
 		    !concerns(f, c, index))
 			continue;
-		c->deadline = herd_fetch_now_ms() + time_limit(f);
+		set_deadline(f, c);
 		if (!err && c->r.op == HERD_FETCH_KEEP && --c->left)
 			continue;
 		if (err && err != -EKEYEXPIRED)
@@ -475,7 +491,7 @@ static void hear(struct server *s, struct client *c)
 	}
 	if (c->state == STATE_RANGES && !c->gone &&
 	    take(c, c->ranges, c->r.n * sizeof(*c->ranges))) {
-		c->deadline = herd_fetch_now_ms() + time_limit(&s->f);
+		set_deadline(&s->f, c);
 		advance(s, c);
 	}
 }
@@ -512,6 +528,13 @@ static void expire(struct server *s)
 
 		if (c->state != STATE_WAITING || now < c->deadline)
 			continue;
+		/* it may be this block alone that is of no use */
+		if (bytes_heard(&s->f) > c->heard) {
+			herd_diag_set(&diag, -EIO, "", HERD_NO_OFFSET,
+				      "AWS has no good answer in time");
+			refuse(c, -EIO, &diag);
+			continue;
+		}
 		if (!s->f.dead_since)
 			s->f.dead_since = now;
 		herd_diag_set(&diag, -ETIMEDOUT, "", HERD_NO_OFFSET,

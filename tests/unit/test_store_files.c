@@ -169,8 +169,12 @@ static void test_read_only_owner(void **state)
 	must(herd_group_make(t, "web", &g));
 	commit(t);
 	herd_store_close(s);
+	/* as its owner would who lets others read it */
 	chmod(fixture_dir, 0755);
+	snprintf(path, sizeof(path), "%s/data.mdb", fixture_dir);
+	chmod(path, 0644);
 	snprintf(path, sizeof(path), "%s/lock.mdb", fixture_dir);
+	chmod(path, 0644);
 	for (int round = 0; round < 2; round++) {
 		pid_t pid = fork();
 
