@@ -4,7 +4,8 @@
 # What becomes of an instance when the fetcher or AWS goes away while it is
 # attached, when not all is in the cache offline, and while what is provisional
 # is verified: it is not stored with gaps, and the next run has it whole. A file
-# that passes for the reference's by its metadata is found by verify.
+# that passes for the reference's by its metadata is found by verify. All of it
+# with the rights of docs/iam-acquire.json and no others.
 
 . "$(dirname "$0")/lib.sh"
 need python3 curl mke2fs debugfs sgdisk
@@ -12,8 +13,9 @@ need python3 curl mke2fs debugfs sgdisk
 . tests/aws/aws.sh
 trap 'aws_stop; cleanup' EXIT
 export HERDFS_CACHE=$dir/cache HERDFS_FETCH_TIMEOUT=5
-aws_world "$dir/aws" --instances 3 2>/dev/null || { fail "no world"; exit 1; }
+aws_world "$dir/aws" --instances 3 --policy docs/iam-acquire.json 2>/dev/null || { fail "no world"; exit 1; }
 aws_start "$dir/aws/world.json" || { fail "no local AWS"; exit 1; }
+aws_as_least
 
 anew() { rm -rf "$HERDFS_STORE" "$HERDFS_CACHE"; }
 acquire() { "$HERDFS" acquire --asg web --case c1 "$@" >"$dir/out" 2>"$dir/err"; }

@@ -282,9 +282,8 @@ static void find(struct client *c)
 	herd_ec2_instances_deinit(&i);
 
 	q = (struct herd_ec2_query){ .ids = volumes, .n_ids = 2 };
-	assert_int_equal(herd_ec2_volumes(c->aws, &q, &v, NULL), 0);
-	assert_int_equal(v.n, 2);
-	herd_ec2_volumes_deinit(&v);
+	/* what nobody needs */
+	assert_int_equal(herd_ec2_volumes(c->aws, &q, &v, NULL), -EACCES);
 	q = (struct herd_ec2_query){ .ids = images, .n_ids = 1 };
 	assert_int_equal(herd_ec2_images(c->aws, &q, &a, NULL), 0);
 	assert_string_equal(a.v[0].mappings[0].snapshot, BASE);
