@@ -123,6 +123,10 @@ struct herd_stored_volume {
 	enum herd_basis basis;
 };
 
+struct herd_instance;
+/* Whether some volume of it rests on HERD_BASIS_METADATA. */
+bool herd_instance_is_provisional(const struct herd_instance *i);
+
 struct herd_instance {
 	uint32_t id, group;
 	enum herd_role role;

@@ -159,6 +159,14 @@ const char *herd_basis_name(enum herd_basis b)
 	return (unsigned)b < HERD_BASIS_MAX ? names[b] : "unknown";
 }
 
+bool herd_instance_is_provisional(const struct herd_instance *i)
+{
+	for (size_t v = 0; v < i->n_volumes; v++)
+		if (i->volumes[v].basis == HERD_BASIS_METADATA)
+			return true;
+	return false;
+}
+
 /* ---- the whole ---- */
 
 /*

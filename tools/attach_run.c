@@ -82,8 +82,11 @@ static void say_attached(const char *label, const struct herd_job *job,
 	printf("%s file%s hashed (%s)", files, s->hashed_files == 1 ? "" : "s",
 	       hashed);
 	if (s->inherited_files)
-		printf(", the rest unchanged from %s", s->reference[0] ?
-		       s->reference : "the reference");
+		printf(", the rest %s%s%s", s->provisional ?
+		       "provisionally as in " : "unchanged from ",
+		       s->reference[0] ? s->reference : "the reference",
+		       s->provisional ?
+		       ", by its metadata (herdfs verify reads it)" : "");
 	fputs("; ", stdout);
 	printf("%s problem%s\n",
 	       herd_tool_count(s->problems, problems, sizeof(problems)),
@@ -119,6 +122,7 @@ static void json_line(const struct herd_job *job,
 		herd_json_uint(&j, "inherited_files", s->inherited_files);
 		herd_json_uint(&j, "inherited_bytes", s->inherited_bytes);
 		herd_json_uint(&j, "problems", s->problems);
+		herd_json_bool(&j, "provisional", s->provisional);
 		if (s->reference[0])
 			herd_json_string(&j, "reference", s->reference);
 		else

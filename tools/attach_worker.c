@@ -297,6 +297,7 @@ static void report(struct worker *w, const struct herd_instance *record)
 	s->inherited_files = record->inherited_files;
 	s->inherited_bytes = record->inherited_bytes;
 	s->problems = record->problems;
+	s->provisional = herd_instance_is_provisional(record);
 	if (!record->problems ||
 	    herd_txn_begin(w->store, false, &t, NULL))
 		return;

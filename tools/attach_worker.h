@@ -51,6 +51,7 @@ struct herd_worker_shared {
 	struct herd_diag diag;
 	uint64_t entries, files, bytes, hashed_files, hashed_bytes;
 	uint64_t inherited_files, inherited_bytes, problems;
+	bool provisional;	/* inherited by metadata alone */
 	char reference[HERD_INSTANCE_NAME_MAX + 1];	/* "" : it is it */
 	char no_reference[1024];	/* why its images could not be used */
 	char missing[256];		/* what the kernel cannot confine */

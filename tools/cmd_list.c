@@ -67,6 +67,7 @@ struct listing {
 	size_t instances, odd_instances, shown_instances;
 	size_t deviant, volatile_paths, drift, suppressed;
 	uint64_t problems;
+	size_t provisional;	/* instances that rest on metadata alone */
 };
 
 static int parse_without(struct listing *l)
@@ -248,6 +249,7 @@ static int list_instance(struct listing *l, const struct herd_herd *h,
 		return err;
 	count(l, &lines);
 	l->problems += instance.problems;
+	l->provisional += herd_instance_is_provisional(&instance);
 	for (size_t i = 0; i < lines.n; i++) {
 		if (!wanted(l, &lines.v[i]))
 			continue;
@@ -348,6 +350,9 @@ static void summary(const struct listing *l)
 		       herd_tool_count(l->problems, c, sizeof(c)),
 		       l->problems == 1 ? "" : "s");
 	printf("\n");
+	if (l->provisional)
+		printf("%zu of them rest on metadata alone: what herdfs verify "
+		       "would find is not in this list\n", l->provisional);
 }
 
 static int fit_name(void *arg, uint32_t id, uint32_t group,
@@ -403,6 +408,7 @@ static int list(struct listing *l)
 		herd_json_uint(&l->j, "instances", l->instances);
 		herd_json_uint(&l->j, "suppressed", l->suppressed);
 		herd_json_uint(&l->j, "problems", l->problems);
+		herd_json_uint(&l->j, "provisional", l->provisional);
 		herd_json_end(&l->j);
 		err = err ? err : herd_json_finish(&l->j);
 	}

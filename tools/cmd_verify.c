@@ -71,14 +71,6 @@ static void targets_deinit(struct targets *l)
 	free(l->v);
 }
 
-static bool is_provisional(const struct herd_instance *i)
-{
-	for (size_t k = 0; k < i->n_volumes; k++)
-		if (i->volumes[k].basis == HERD_BASIS_METADATA)
-			return true;
-	return false;
-}
-
 /* The tokens that are in the index: some the image does not tell. */
 static int take_tokens(struct targets *l, struct target *to)
 {
@@ -121,7 +113,7 @@ static int look_at(void *arg, uint32_t id, uint32_t group, enum herd_role role,
 		return 0;
 	l->found = true;
 	err = herd_instance_get(l->t, id, &to.record);
-	if (err || !is_provisional(&to.record)) {
+	if (err || !herd_instance_is_provisional(&to.record)) {
 		herd_instance_deinit(&to.record);
 		return err;
 	}

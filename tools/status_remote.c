@@ -36,14 +36,6 @@ bool herd_costs_has_snapshot(const struct herd_instance *i)
 	return false;
 }
 
-bool herd_costs_is_provisional(const struct herd_instance *i)
-{
-	for (size_t v = 0; v < i->n_volumes; v++)
-		if (i->volumes[v].basis == HERD_BASIS_METADATA)
-			return true;
-	return false;
-}
-
 static double price(const struct herd_ledger_row *r)
 {
 	return herd_ebs_price_usd(r->blocks, r->list_calls);
@@ -91,7 +83,7 @@ void herd_costs_text(struct herd_costs *c, const struct herd_instance *i,
 		herd_buf_printf(out, "    %s: ", i->disks[d].files[0].path);
 		put_row(out, &r);
 	}
-	if (herd_costs_is_provisional(i))
+	if (herd_instance_is_provisional(i))
 		herd_buf_printf(out, "    provisional, by metadata: herdfs "
 				"verify reads what was taken over\n");
 }
@@ -108,7 +100,7 @@ void herd_costs_text_sum(struct herd_costs *c, struct herd_buf *out)
 void herd_costs_json(struct herd_costs *c, const struct herd_instance *i,
 		     struct herd_json *j)
 {
-	herd_json_bool(j, "provisional", herd_costs_is_provisional(i));
+	herd_json_bool(j, "provisional", herd_instance_is_provisional(i));
 	herd_json_array(j, "snapshots");
 	for (size_t d = 0; d < i->n_disks; d++) {
 		struct herd_ledger_row r;

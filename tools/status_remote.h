@@ -22,8 +22,6 @@ void herd_costs_open(struct herd_costs *c, const char *dir);
 void herd_costs_close(struct herd_costs *c);
 
 bool herd_costs_has_snapshot(const struct herd_instance *i);
-/* Whether it rests on metadata alone. */
-bool herd_costs_is_provisional(const struct herd_instance *i);
 
 /* Lines for people, indented; adds to the sum. */
 void herd_costs_text(struct herd_costs *c, const struct herd_instance *i,
