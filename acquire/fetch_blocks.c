@@ -200,7 +200,7 @@ static void block_came(void *arg, struct herd_ebs_block *got)
 		s->cost.blocks++;
 		s->refused = 0;
 		s->cost.bytes += got->bytes.len;
-		f->dead_since = 0;
+		herd_fetch_answered(f);
 		keep(f, snapshot, index, got->bytes.data, got->bytes.len,
 		     got->sha256);
 		if (herd_fetch_is_base(s, index))

@@ -73,6 +73,7 @@ struct herd_fetch {
 	uint64_t *ahead;
 	size_t ahead_at, ahead_n, ahead_cap;
 	int64_t dead_since;	/* monotonic ms: no answer of AWS since; 0 */
+	int64_t answered_at;	/* monotonic ms: the last one; 0 */
 
 	void *server;	/* fetch_server.c's */
 };
@@ -131,5 +132,7 @@ void herd_fetch_arrived(struct herd_fetch *f, size_t snapshot, uint32_t index,
 int herd_fetch_serve(const struct herd_fetcher_options *o, int control);
 
 int64_t herd_fetch_now_ms(void);
+/* AWS is there. */
+void herd_fetch_answered(struct herd_fetch *f);
 
 #endif

@@ -39,7 +39,7 @@ struct client {
 	size_t got;	/* bytes of what is read */
 	struct herd_buf out;
 	size_t sent;
-	int64_t deadline;	/* monotonic ms */
+	int64_t asked_at, deadline;	/* monotonic ms */
 	size_t left;		/* blocks of a HERD_FETCH_KEEP to come */
 	bool gone;
 };
@@ -59,6 +59,12 @@ int64_t herd_fetch_now_ms(void)
 
 	clock_gettime(CLOCK_MONOTONIC, &t);
 	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
+void herd_fetch_answered(struct herd_fetch *f)
+{
+	f->dead_since = 0;
+	f->answered_at = herd_fetch_now_ms();
 }
 
 /* ---- answers ---- */
@@ -475,7 +481,8 @@ static void hear(struct server *s, struct client *c)
 	}
 	if (c->state == STATE_RANGES && !c->gone &&
 	    take(c, c->ranges, c->r.n * sizeof(*c->ranges))) {
-		c->deadline = herd_fetch_now_ms() + time_limit(&s->f);
+		c->asked_at = herd_fetch_now_ms();
+		c->deadline = c->asked_at + time_limit(&s->f);
 		advance(s, c);
 	}
 }
@@ -512,6 +519,13 @@ static void expire(struct server *s)
 
 		if (c->state != STATE_WAITING || now < c->deadline)
 			continue;
+		/* others are answered: it is this block that is not */
+		if (s->f.answered_at > c->asked_at) {
+			herd_diag_set(&diag, -EIO, "", HERD_NO_OFFSET,
+				      "AWS does not answer for this block");
+			refuse(c, -EIO, &diag);
+			continue;
+		}
 		if (!s->f.dead_since)
 			s->f.dead_since = now;
 		herd_diag_set(&diag, -ETIMEDOUT, "", HERD_NO_OFFSET,

@@ -139,7 +139,7 @@ static void list_came(void *arg, struct herd_ebs_listed *l)
 		l->list = (struct herd_block_list){ 0 };
 		s->listed = true;
 		s->again = false;
-		f->dead_since = 0;
+		herd_fetch_answered(f);
 		if (f->cache)
 			herd_block_cache_put_list(f->cache, s->name, &s->list,
 						  NULL);
@@ -249,7 +249,7 @@ static void changes_came(void *arg, struct herd_ebs_listed *l)
 		s->cost.failed += l->err != -EOPNOTSUPP;
 		s->diag = l->diag;
 	} else {
-		f->dead_since = 0;
+		herd_fetch_answered(f);
 		set_base(f, s, s->compared_with, l->list.indexes, l->list.n);
 		l->list.indexes = NULL;
 		if (f->cache)

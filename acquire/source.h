@@ -88,6 +88,13 @@ struct herd_source {
 	char *name;			/* for messages; owned */
 	uint64_t size;			/* bytes */
 	atomic_uint_fast64_t bytes_read;/* asked of read(), so far */
+	/*
+	 * Of a remote one: a read failed for a reason that is not this place's
+	 * (no answer, no credentials, no leave); another time it may succeed.
+	 */
+	atomic_bool unreachable;
+	bool strict;	/* then further reads fail at once; set by who opened
+			   it, before anybody reads */
 };
 
 /*

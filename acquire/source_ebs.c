@@ -127,9 +127,30 @@ struct answer {
 	uint8_t *bytes;	/* owned by the caller */
 };
 
+/* Not the fault of what was asked for. */
+static bool is_unreachable(int err)
+{
+	switch (err) {
+	case -ETIMEDOUT:
+	case -ECONNREFUSED:
+	case -ECONNRESET:
+	case -EHOSTUNREACH:
+	case -ENETUNREACH:
+	case -ENETDOWN:
+	case -EAGAIN:
+	case -EACCES:
+	case -ENOKEY:
+	case -EKEYEXPIRED:
+	case -EDQUOT:
+		return true;
+	default:
+		return false;
+	}
+}
+
 static int refused(struct ebs_source *s, int fd,
-		   const struct herd_fetch_answer *head, uint64_t off,
-		   struct herd_diag *diag)
+		   const struct herd_fetch_request *r,
+		   const struct herd_fetch_answer *head, struct herd_diag *diag)
 {
 	char text[sizeof(diag->message)];
 	int err = head->err;
@@ -137,10 +158,12 @@ static int refused(struct ebs_source *s, int fd,
 	if (head->len >= sizeof(text) || receive_all(fd, text, head->len))
 		return -EIO;
 	text[head->len] = '\0';
+	if (r->op == HERD_FETCH_READ && is_unreachable(err))
+		atomic_store(&s->base.unreachable, true);
 	/* it is not the fetcher that has failed */
 	if (err != -EOPNOTSUPP && err != -ENOMEM)
 		err = -EREMOTEIO;
-	return herd_diag_set(diag, err, s->base.name, off, "%s", text);
+	return herd_diag_set(diag, err, s->base.name, r->off, "%s", text);
 }
 
 /* -EIO: the connection is of no use any more. */
@@ -157,7 +180,7 @@ static int exchange(struct ebs_source *s, int fd,
 	    head.len > HERD_FETCH_ANSWER_MAX)
 		return -EIO;
 	if (head.err)
-		return refused(s, fd, &head, r->off, diag);
+		return refused(s, fd, r, &head, diag);
 	if (a->to && head.len != a->len)
 		return -EIO;
 	if (!a->to) {
@@ -196,6 +219,9 @@ static int ebs_read(struct herd_source *base, void *buf, size_t len,
 	uint8_t *to = buf;
 	int err = 0;
 
+	if (base->strict && atomic_load(&base->unreachable))
+		return herd_diag_set(diag, -EREMOTEIO, base->name, off,
+				     "AWS cannot be reached");
 	while (len && !err) {
 		uint32_t part = len < HERD_FETCH_READ_MAX ? (uint32_t)len :
 							    HERD_FETCH_READ_MAX;
