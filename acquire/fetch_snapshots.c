@@ -88,6 +88,7 @@ int herd_fetch_online(struct herd_fetch *f, struct herd_diag *diag)
 		const struct herd_aws_config c = {
 			.settings = f->settings, .http = f->http,
 			.credentials = f->credentials,
+			.max_rate = f->options->rate,
 		};
 
 		err = herd_aws_create(&c, &f->aws);

@@ -13,6 +13,7 @@
 #include "acquire/fetch_internal.h"
 
 #include <fcntl.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -167,6 +168,10 @@ _Noreturn static void child_main(const struct herd_fetcher *f, int control)
 	prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
 	prctl(PR_SET_NAME, "herdfs-fetcher", 0, 0, 0);
 	close_others(control);
+	/* blocks come and go by the thousand: their pages are kept, or each
+	   would be given back and cleared anew, which costs more than all else */
+	mallopt(M_MMAP_THRESHOLD, HERD_FETCH_READ_MAX * 4);
+	mallopt(M_TRIM_THRESHOLD, 256 << 20);
 	_exit(herd_fetch_serve(&f->options, 3) ? 1 : 0);
 }
 

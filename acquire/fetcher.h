@@ -20,6 +20,8 @@ struct herd_fetcher_options {
 				   $XDG_CACHE_HOME/herdfs, else ~/.cache/herdfs */
 	uint64_t cache_limit;	/* bytes; 0: none */
 	bool offline;		/* nothing is asked of AWS */
+	unsigned rate;		/* calls a second, where AWS allows an account
+				   more than [1000] */
 	unsigned timeout_ms;	/* until a read that gets no answer fails [60000] */
 	struct herd_aws_options aws;
 };

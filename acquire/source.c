@@ -15,7 +15,6 @@ int herd_source_init(struct herd_source *s, const struct herd_source_ops *ops,
 	s->ops = ops;
 	s->size = size;
 	atomic_init(&s->bytes_read, 0);
-	atomic_init(&s->unreachable, false);
 	s->strict = false;
 	s->name = strdup(name);
 	return s->name ? 0 : -ENOMEM;
@@ -62,6 +61,11 @@ int herd_source_keep(struct herd_source *s, const struct herd_extents *e,
 		     struct herd_diag *diag)
 {
 	return s->ops->keep ? s->ops->keep(s, e, diag) : 0;
+}
+
+int herd_source_lost(struct herd_source *s, struct herd_diag *diag)
+{
+	return s->ops->lost ? s->ops->lost(s, diag) : 0;
 }
 
 int herd_source_data(struct herd_source *s, struct herd_extents *ret,

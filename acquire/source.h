@@ -80,6 +80,12 @@ struct herd_source_ops {
 		    struct herd_diag *diag);
 	/* May be NULL: true. Whether reading these needs no network. */
 	bool (*at_hand)(struct herd_source *s, const struct herd_extents *e);
+	/*
+	 * May be NULL: 0. Why reads failed so far, if not for the sake of the
+	 * blocks that were read: the network, the credentials or the fetcher
+	 * went away. Another time they may be had.
+	 */
+	int (*lost)(struct herd_source *s, struct herd_diag *diag);
 	void (*destroy)(struct herd_source *s);
 };
 
@@ -88,13 +94,8 @@ struct herd_source {
 	char *name;			/* for messages; owned */
 	uint64_t size;			/* bytes */
 	atomic_uint_fast64_t bytes_read;/* asked of read(), so far */
-	/*
-	 * Of a remote one: a read failed for a reason that is not this place's
-	 * (no answer, no credentials, no leave); another time it may succeed.
-	 */
-	atomic_bool unreachable;
-	bool strict;	/* then further reads fail at once; set by who opened
-			   it, before anybody reads */
+	bool strict;	/* once it is lost (see the ops) further reads fail at
+			   once; set by who opened it, before anybody reads */
 };
 
 /*
@@ -110,6 +111,7 @@ void herd_source_want(struct herd_source *s, const struct herd_extents *e);
 bool herd_source_at_hand(struct herd_source *s, const struct herd_extents *e);
 int herd_source_keep(struct herd_source *s, const struct herd_extents *e,
 		     struct herd_diag *diag);
+int herd_source_lost(struct herd_source *s, struct herd_diag *diag);
 /* Where it may hold data; all of it when it cannot tell. ret is emptied first. */
 int herd_source_data(struct herd_source *s, struct herd_extents *ret,
 		     struct herd_diag *diag);

@@ -32,6 +32,9 @@ struct ebs_source {
 	struct connection connections[HERD_HELPER_CONNECTIONS];
 	size_t n;
 	atomic_uint next;	/* where to look for a free one */
+	pthread_mutex_t lock;	/* lost */
+	struct herd_diag lost;	/* of the first read that failed for no block's
+				   sake */
 };
 
 const char *herd_ebs_snapshot(const char *image)
@@ -127,30 +130,21 @@ struct answer {
 	uint8_t *bytes;	/* owned by the caller */
 };
 
-/* Not the fault of what was asked for. */
-static bool is_unreachable(int err)
+/* What no other block of this snapshot need have. */
+static bool is_of_block(int err)
 {
-	switch (err) {
-	case -ETIMEDOUT:
-	case -ECONNREFUSED:
-	case -ECONNRESET:
-	case -EHOSTUNREACH:
-	case -ENETUNREACH:
-	case -ENETDOWN:
-	case -EAGAIN:
-	case -EACCES:
-	case -ENOKEY:
-	case -EKEYEXPIRED:
-	case -EDQUOT:
-		return true;
-	default:
-		return false;
-	}
+	return err == -EBADMSG || err == -EIO;
+}
+
+static void note_lost(struct ebs_source *s, uint64_t off, const char *why)
+{
+	SCOPED_LOCK(&s->lock);
+	herd_diag_set(&s->lost, -EREMOTEIO, s->base.name, off, "%s", why);
 }
 
 static int refused(struct ebs_source *s, int fd,
-		   const struct herd_fetch_request *r,
-		   const struct herd_fetch_answer *head, struct herd_diag *diag)
+		   const struct herd_fetch_answer *head, uint32_t op,
+		   uint64_t off, struct herd_diag *diag)
 {
 	char text[sizeof(diag->message)];
 	int err = head->err;
@@ -158,12 +152,12 @@ static int refused(struct ebs_source *s, int fd,
 	if (head->len >= sizeof(text) || receive_all(fd, text, head->len))
 		return -EIO;
 	text[head->len] = '\0';
-	if (r->op == HERD_FETCH_READ && is_unreachable(err))
-		atomic_store(&s->base.unreachable, true);
+	if (!is_of_block(err) && op == HERD_FETCH_READ)
+		note_lost(s, off, text);
 	/* it is not the fetcher that has failed */
 	if (err != -EOPNOTSUPP && err != -ENOMEM)
 		err = -EREMOTEIO;
-	return herd_diag_set(diag, err, s->base.name, r->off, "%s", text);
+	return herd_diag_set(diag, err, s->base.name, off, "%s", text);
 }
 
 /* -EIO: the connection is of no use any more. */
@@ -180,7 +174,7 @@ static int exchange(struct ebs_source *s, int fd,
 	    head.len > HERD_FETCH_ANSWER_MAX)
 		return -EIO;
 	if (head.err)
-		return refused(s, fd, r, &head, diag);
+		return refused(s, fd, &head, r->op, r->off, diag);
 	if (a->to && head.len != a->len)
 		return -EIO;
 	if (!a->to) {
@@ -207,8 +201,10 @@ static int ask(struct ebs_source *s, struct herd_fetch_request *r,
 		}
 		pthread_mutex_unlock(&c->lock);
 	}
-	return err != -EIO ? err :
-	       herd_diag_set(diag, -EIO, s->base.name, r->off,
+	if (err != -EIO)
+		return err;
+	note_lost(s, r->off, "the fetcher has gone away");
+	return herd_diag_set(diag, -EIO, s->base.name, r->off,
 			     "the fetcher has gone away");
 }
 
@@ -217,11 +213,8 @@ static int ebs_read(struct herd_source *base, void *buf, size_t len,
 {
 	struct ebs_source *s = (struct ebs_source *)base;
 	uint8_t *to = buf;
-	int err = 0;
+	int err = base->strict ? herd_source_lost(base, diag) : 0;
 
-	if (base->strict && atomic_load(&base->unreachable))
-		return herd_diag_set(diag, -EREMOTEIO, base->name, off,
-				     "AWS cannot be reached");
 	while (len && !err) {
 		uint32_t part = len < HERD_FETCH_READ_MAX ? (uint32_t)len :
 							    HERD_FETCH_READ_MAX;
@@ -335,6 +328,17 @@ static int ebs_keep(struct herd_source *base, const struct herd_extents *e,
 			 &unused, diag);
 }
 
+static int ebs_lost(struct herd_source *base, struct herd_diag *diag)
+{
+	struct ebs_source *s = (struct ebs_source *)base;
+
+	SCOPED_LOCK(&s->lock);
+	if (!s->lost.message[0])
+		return 0;
+	return herd_diag_set(diag, -EREMOTEIO, s->lost.source, s->lost.offset,
+			     "%s", s->lost.message);
+}
+
 static void ebs_destroy(struct herd_source *base)
 {
 	struct ebs_source *s = (struct ebs_source *)base;
@@ -357,6 +361,7 @@ static const struct herd_source_ops ebs_ops = {
 	.want = ebs_want,
 	.keep = ebs_keep,
 	.at_hand = ebs_at_hand,
+	.lost = ebs_lost,
 	.destroy = ebs_destroy,
 };
 
@@ -374,6 +379,8 @@ int herd_source_open_ebs(const struct herd_image *img, struct herd_helper *helpe
 	int err = herd_source_init(&s->base, &ebs_ops, name, 0);
 
 	strcpy(s->snapshot, name);
+	pthread_mutex_init(&s->lock, NULL);
+	herd_diag_clear(&s->lost);
 	for (; s->n < helper->n_fds; s->n++) {
 		pthread_mutex_init(&s->connections[s->n].lock, NULL);
 		s->connections[s->n].fd = helper->fds[s->n];

@@ -194,29 +194,17 @@ static int note_missing_reference(struct herd_scan *s)
 }
 
 /*
- * Of a disk that is lost for good (its fetcher has died), or was out of reach
- * for a time, what is in here has gaps that the next run would not have. Blocks
- * that cannot be had though all is well otherwise are problems, and no reason.
+ * Where the network or the fetcher went away meanwhile, what is in here are
+ * gaps that the next run would not have, and siblings would inherit. A block
+ * that cannot be had while others can is a problem of its own.
  */
 int herd_scan_check_disks(const struct herd_scan *s, struct herd_diag *diag)
 {
-	uint8_t sector[512];
+	int err = 0;
 
-	for (uint32_t d = 0; d < s->a->n_disks; d++) {
-		struct herd_source *disk = s->a->disks[d];
-
-		if (atomic_load(&disk->unreachable))
-			return herd_diag_set(
-				diag, -EREMOTEIO, disk->name, HERD_NO_OFFSET,
-				"AWS could not be reached for all of it, so "
-				"it is not in the index; what was fetched is "
-				"kept, and the same command goes on");
-		if (disk->ops->remote && disk->size >= sizeof(sector) &&
-		    herd_source_read(disk, sector, sizeof(sector), 0, diag) ==
-			    -EIO)
-			return -EIO;
-	}
-	return 0;
+	for (uint32_t d = 0; d < s->a->n_disks && !err; d++)
+		err = herd_source_lost(s->a->disks[d], diag);
+	return err;
 }
 
 /*

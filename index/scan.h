@@ -166,8 +166,7 @@ bool herd_scan_same_volumes(const struct herd_instance *i, uint32_t disk,
  * differ. What stands in the way of that becomes a problem. -ENOMEM alone fails.
  */
 int herd_scan_compare(struct herd_scan *s);
-/* -EIO, -EREMOTEIO: one that is reached over a network was lost; nothing is to
-   be stored. */
+/* Not 0: one could not be read for a time; nothing is to be stored. */
 int herd_scan_check_disks(const struct herd_scan *s, struct herd_diag *diag);
 
 /* ---- scan_full.c ---- */

@@ -39,7 +39,8 @@ enum {
 "  --cache-limit GB  how much of them at most; else all\n" \
 "  --offline         of EBS snapshots only what is in the cache\n"
 
-/* From the environment: HERDFS_OFFLINE, HERDFS_FETCH_TIMEOUT (seconds). */
+/* From the environment: HERDFS_OFFLINE, HERDFS_FETCH_TIMEOUT (seconds),
+   HERDFS_FETCH_RATE (calls a second). */
 void herd_aws_arguments_init(struct herd_aws_arguments *a);
 /* One option as getopt_long has it. -1: go on; else the exit status, the cause
    being printed. */
