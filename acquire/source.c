@@ -15,6 +15,7 @@ int herd_source_init(struct herd_source *s, const struct herd_source_ops *ops,
 	s->ops = ops;
 	s->size = size;
 	atomic_init(&s->bytes_read, 0);
+	s->strict = false;
 	s->name = strdup(name);
 	return s->name ? 0 : -ENOMEM;
 }

@@ -94,6 +94,8 @@ struct herd_source {
 	char *name;			/* for messages; owned */
 	uint64_t size;			/* bytes */
 	atomic_uint_fast64_t bytes_read;/* asked of read(), so far */
+	bool strict;	/* once it is lost (see the ops) further reads fail at
+			   once; set by who opened it, before anybody reads */
 };
 
 /*

@@ -213,7 +213,7 @@ static int ebs_read(struct herd_source *base, void *buf, size_t len,
 {
 	struct ebs_source *s = (struct ebs_source *)base;
 	uint8_t *to = buf;
-	int err = 0;
+	int err = base->strict ? herd_source_lost(base, diag) : 0;
 
 	while (len && !err) {
 		uint32_t part = len < HERD_FETCH_READ_MAX ? (uint32_t)len :

@@ -258,6 +258,9 @@ static int open_disks(struct worker *w, struct disks *d,
 				      &d->sources[i], diag);
 		atomic_fetch_add(&w->shared->disk_bytes,
 				 bytes_to_compare(&d->images[i]));
+		/* an index with gaps that another run would not have is none */
+		if (!err)
+			d->sources[i]->strict = true;
 		/* of a snapshot this is the first that is known of it */
 		if (!err && herd_image_is_remote(&d->images[i]) &&
 		    !d->images[i].size)

@@ -272,6 +272,9 @@ static int attach_all(struct options *o, char *const *names,
 	bool stop = false;
 
 	err = herd_fetcher_create(&o->aws.fetcher, &fetcher);
+	/* one for all of them, which is waited for at the end */
+	if (!err && any_remote(o, images, n))
+		err = herd_fetcher_start(fetcher);
 	if (!err)
 		err = herd_attach_run_begin(&o->run, any_remote(o, images, n));
 	if (err)

@@ -15,9 +15,10 @@ need_fuse
 # shellcheck source=tests/aws/aws.sh
 . tests/aws/aws.sh
 trap 'aws_stop; cleanup' EXIT
-rounds=1 slow='"kinds": ["stall"], "skip": 70, "every": 1, "count": 1'
+rounds=1 slow='"kind": "slow", "every": 97, "rate": 2000000' kills=3 outages=refuse
 [ "${FULL:-0}" = 0 ] ||
-	rounds=20 slow='"kinds": ["stall", "silent", "slow"], "every": 97, "rate": 200000'
+	rounds=20 kills=9 outages="refuse hang" \
+	slow='"kinds": ["stall", "silent", "slow"], "every": 97, "rate": 200000'
 files=32 snap=snap-0123456789abcdef0
 
 # ---- a disk: 32 files of 8 MiB, no two blocks the same -----------------------------
@@ -102,17 +103,19 @@ aws_control '{"faults": [], "clock_offset": 0}'
 
 # ---- a block that cannot be had: EIO, and said; its neighbours are fine ------------------
 
-export HERDFS_FETCH_TIMEOUT=2
 drop_cache
 at=$(debugfs -R "bmap /f07 1000" "$dir/aws/disk.raw" 2>/dev/null)
 index=$((at * 4096 / 524288))
-aws_control '{"faults": [{"every": 1, "kind": "e500", "index": '$index'}]}'
+# and one that stalls at first, which takes as long
+aws_control '{"faults": [{"every": 1, "kind": "e500", "index": '$index'},
+	{"action": "GetSnapshotBlock", "every": 40, "count": 1, "kind": "stall"}]}'
 HERDFS_STORE=$dir/lost timeout 60 "$HERDFS" attach --asg f --instance i \
 	--disk "ebs:$snap" >"$dir/out" 2>&1 || { fail "attach with a bad block"; cat "$dir/out"; }
 grep -q '/f07: .*' "$dir/out" && grep -q '; 1 problem' "$dir/out" ||
 	{ fail "a block that cannot be had is no problem"; cat "$dir/out"; }
 end_mount
 drop_cache
+export HERDFS_FETCH_TIMEOUT=2
 mount_herd
 timeout 60 cat "$mnt/asg/f/i/all/disk/f07" >"$dir/got" 2>"$dir/out" &&
 	fail "a block that cannot be had is given"
@@ -122,6 +125,38 @@ debugfs -R "cat /f07" "$dir/aws/disk.raw" 2>/dev/null |
 right "its neighbours" f06 f08
 aws_control '{"faults": []}'
 right "once it can be had" f07
+
+# ---- the server dies while a snapshot is indexed: no index with gaps ------------------
+
+for how in $outages; do
+	rm -rf "$dir/outage" "$dir/outage-cache"
+	aws_control '{"reset_stats": true, "faults": [{"action": "GetSnapshotBlock",
+		"every": 1, "kind": "slow", "rate": 1500000}]}'
+	HERDFS_STORE=$dir/outage HERDFS_CACHE=$dir/outage-cache timeout 120 \
+		"$HERDFS" attach --asg f --instance i --disk "ebs:$snap" \
+		>"$dir/out" 2>&1 &
+	attaching=$!
+	for ((i = 0; i < 300; i++)); do
+		[ "$(aws_stat blocks.read)" -lt 60 ] || break
+		sleep 0.1
+	done
+	aws_control '{"dead": "'$how'"}'
+	wait $attaching
+	[ $? -eq 1 ] || fail "an outage ($how), and all is well"
+	grep -Eq 'Connection refused|does not answer' "$dir/out" || { fail "not said why"; cat "$dir/out"; }
+	[ "$(aws_stat blocks.read)" -lt 400 ] || fail "it was dead too late"
+	HERDFS_STORE=$dir/outage "$HERDFS" status | grep -q 'Nothing is attached' ||
+		fail "an index with gaps ($how)"
+	aws_control '{"dead": false, "faults": []}'
+	HERDFS_STORE=$dir/outage HERDFS_CACHE=$dir/outage-cache timeout 120 \
+		"$HERDFS" attach --asg f --instance i --disk "ebs:$snap" \
+		>"$dir/out" 2>&1 || { fail "after an outage"; cat "$dir/out"; }
+	grep -q '; 0 problems' "$dir/out" || { fail "after an outage"; cat "$dir/out"; }
+	echo "outage ($how): $(aws_stat blocks.again) blocks were read twice," \
+		"$(aws_stat in_flight_most) in flight at the most"
+	[ "$(aws_stat blocks.again)" -le "$(aws_stat in_flight_most)" ] ||
+		fail "blocks are read twice after an outage"
+done
 
 # ---- the server is dead --------------------------------------------------------------------
 
@@ -146,12 +181,14 @@ for how in refuse hang; do
 		fail "dead, $how: names"
 	aws_control '{"dead": false}'
 	# what hangs is given up before it is asked for again
-	for ((i = 0; i < 30; i++)); do
-		timeout 60 cat "$mnt/asg/f/i/all/disk/f10" >/dev/null 2>&1 && break
-		sleep 1
-	done
-	echo "dead ($how): can be had again after $i s"
-	right "dead, $how: alive again" f10
+	if [ "${FULL:-0}" != 0 ] || [ $how = refuse ]; then
+		for ((i = 0; i < 30; i++)); do
+			timeout 60 cat "$mnt/asg/f/i/all/disk/f10" >/dev/null 2>&1 && break
+			sleep 1
+		done
+		echo "dead ($how): can be had again after $i s"
+		right "dead, $how: alive again" f10
+	fi
 	end_mount
 	drop_cache
 	mount_herd
@@ -160,7 +197,7 @@ done
 
 # ---- the fetcher is killed ---------------------------------------------------------------------
 
-for ((i = 11; i < 17; i++)); do
+for ((i = 11; i < 11 + kills; i++)); do
 	p=$(fetcher)
 	[ -n "$p" ] || { fail "there is no fetcher"; break; }
 	sleep 1
@@ -177,7 +214,7 @@ for p in $(fetcher); do kill -KILL "$p"; done
 wait $reader
 [ $? -eq 1 ] || fail "killed in the middle: no EIO"
 aws_control '{"dead": false}'
-right "killed in the middle: afterwards" f21
+right "killed in the middle: afterwards" f31
 
 # ---- somebody has tampered with the cache ---------------------------------------------------------
 
