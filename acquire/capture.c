@@ -15,11 +15,13 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/random.h>
 #include <time.h>
 
 #define WAIT_SECONDS 86400u
 #define POLL_FIRST_MS 1000u
 #define POLL_MOST_MS 15000u
+#define UNSEEN_MAX 8u
 
 static void captured_deinit(struct herd_captured *c)
 {
@@ -282,12 +284,19 @@ static const char *tag_of(const struct herd_ec2_snapshot *s, const char *key)
 	return "";
 }
 
+/* EC2's filters know wildcards, and a case may be called "*". */
+static bool is_of_case(const struct herd_ec2_snapshot *s, const char *case_id)
+{
+	return !strcmp(tag_of(s, HERD_TAG_CASE), case_id);
+}
+
 static void use(struct herd_captured *m, struct herd_captured_disk *d,
 		const struct herd_ec2_snapshot *s)
 {
 	int err = herd_ec2_snapshot_readable(s, &m->diag);
 
 	memcpy(d->snapshot, s->id, sizeof(d->snapshot));
+	d->unseen = 0;
 	d->gib = s->gib;
 	d->ready = !err;
 	if (err == -EAGAIN)
@@ -360,6 +369,44 @@ static int take_given(struct herd_capturing *g)
 	return 0;
 }
 
+/* Whether it is of this case and of a disk of m. */
+static bool is_usable(const struct herd_ec2_snapshot *s, const char *case_id,
+		      struct herd_captured *m)
+{
+	return !strcmp(tag_of(s, HERD_TAG_INSTANCE), m->instance) &&
+	       is_of_case(s, case_id) && strcmp(s->state, "error") != 0 &&
+	       disk_of(m, s->volume);
+}
+
+/*
+ * Of several sets of one case the one that has most of the disks, among equals
+ * the newest: never disks of two moments. NULL: there is none.
+ */
+static const char *choose_set(const struct herd_ec2_snapshots *l,
+			      const char *case_id, struct herd_captured *m)
+{
+	const char *best = NULL;
+	size_t most = 0;
+	int64_t newest = 0;
+
+	for (size_t i = 0; i < l->n; i++) {
+		const char *set = tag_of(&l->v[i], HERD_TAG_SET);
+		size_t n = 0;
+
+		if (!is_usable(&l->v[i], case_id, m))
+			continue;
+		for (size_t k = 0; k < l->n; k++)
+			n += is_usable(&l->v[k], case_id, m) &&
+			     !strcmp(tag_of(&l->v[k], HERD_TAG_SET), set);
+		if (n < most || (n == most && l->v[i].started <= newest))
+			continue;
+		best = set;
+		most = n;
+		newest = l->v[i].started;
+	}
+	return best;
+}
+
 /* What an earlier run of the same case made: interrupted, it goes on. */
 static int take_of_case(struct herd_capturing *g)
 {
@@ -369,16 +416,21 @@ static int take_of_case(struct herd_capturing *g)
 	size_t n = 0;
 	int err = herd_ec2_snapshots(g->aws, &q, &found, g->diag);
 
-	for (size_t i = 0; i < found.n && !err; i++) {
-		struct herd_captured *m =
-			find(g->c, tag_of(&found.v[i], HERD_TAG_INSTANCE));
-		struct herd_captured_disk *d =
-			m ? disk_of(m, found.v[i].volume) : NULL;
+	for (size_t k = 0; k < g->c->n && !err; k++) {
+		struct herd_captured *m = &g->c->v[k];
+		const char *set = choose_set(&found, g->o->case_id, m);
 
-		if (!d || d->snapshot[0] || !strcmp(found.v[i].state, "error"))
-			continue;
-		use(m, d, &found.v[i]);
-		n++;
+		for (size_t i = 0; i < found.n && set; i++) {
+			struct herd_captured_disk *d =
+				disk_of(m, found.v[i].volume);
+
+			if (!is_usable(&found.v[i], g->o->case_id, m) ||
+			    strcmp(tag_of(&found.v[i], HERD_TAG_SET), set) ||
+			    d->snapshot[0])
+				continue;
+			use(m, d, &found.v[i]);
+			n++;
+		}
 	}
 	if (n)
 		herd_capture_say(g, "case %s: %zu snapshot%s there already",
@@ -399,10 +451,13 @@ static bool is_complete(const struct herd_captured *m)
 static int make_one(struct herd_capturing *g, struct herd_captured *m)
 {
 	CLEANUP(herd_ec2_snapshots_deinit) struct herd_ec2_snapshots made = { 0 };
+	uint8_t random[8] = { 0 };
+	char set[2 * sizeof(random) + 1];
 	const struct herd_pair tags[] = {
 		{ HERD_TAG_CASE, g->o->case_id },
 		{ HERD_TAG_GROUP, g->o->group },
 		{ HERD_TAG_INSTANCE, m->instance },
+		{ HERD_TAG_SET, set },
 	};
 	const struct herd_ec2_capture c = {
 		.instance = m->instance,
@@ -410,6 +465,11 @@ static int make_one(struct herd_capturing *g, struct herd_captured *m)
 		.tags = tags, .n_tags = ARRAY_SIZE(tags),
 		.dry_run = g->o->dry_run,
 	};
+
+	if (getrandom(random, sizeof(random), 0) != sizeof(random))
+		return -errno;
+	herd_hex(random, sizeof(random), set);
+
 	int err = herd_ec2_create_snapshots(g->aws, &c, &made, &m->diag);
 
 	for (size_t i = 0; i < made.n && !err; i++) {
@@ -489,6 +549,21 @@ static void update(struct herd_capturing *g, const struct herd_ec2_snapshot *s)
 				use(&g->c->v[i], &g->c->v[i].disks[k], s);
 }
 
+/* One that somebody has deleted meanwhile is not waited for. */
+static void note_unseen(struct herd_capturing *g)
+{
+	for (size_t i = 0; i < g->c->n; i++) {
+		struct herd_captured *m = &g->c->v[i];
+
+		for (size_t k = 0; k < m->n_disks && !m->err; k++)
+			if (!m->disks[k].ready &&
+			    m->disks[k].unseen++ > UNSEEN_MAX)
+				m->err = herd_diag_set(&m->diag, -ENOENT,
+					m->disks[k].snapshot, HERD_NO_OFFSET,
+					"the snapshot is gone");
+	}
+}
+
 static int poll_once(struct herd_capturing *g, const char **ids, size_t n,
 		     unsigned *ret_percent)
 {
@@ -497,6 +572,8 @@ static int poll_once(struct herd_capturing *g, const char **ids, size_t n,
 	uint64_t sum = 0;
 	int err = herd_ec2_snapshots(g->aws, &q, &found, g->diag);
 
+	if (!err)
+		note_unseen(g);
 	for (size_t i = 0; i < found.n && !err; i++) {
 		update(g, &found.v[i]);
 		sum += found.v[i].progress;
@@ -547,7 +624,8 @@ int herd_capture(struct herd_aws *a, const struct herd_capture_options *o,
 
 	herd_diag_clear(&c.baseline.diag);
 	err = find_members(&g) ?: describe(&g) ?: take_given(&g) ?:
-	      take_of_case(&g) ?: make_missing(&g) ?: wait_for_all(&g) ?:
+	      take_of_case(&g) ?: make_missing(&g) ?:
+	      (o->dry_run ? 0 : wait_for_all(&g)) ?:
 	      herd_capture_baseline(&g);
 	herd_asgs_deinit(&g.groups);
 	if (err)
@@ -568,6 +646,8 @@ int herd_capture_clean_up(struct herd_aws *a, const char *case_id, bool dry_run,
 
 	*ret_n = 0;
 	for (size_t i = 0; i < found.n && !err; i++) {
+		if (!is_of_case(&found.v[i], case_id))
+			continue;
 		err = herd_ec2_delete_snapshot(a, found.v[i].id, dry_run, diag);
 		if (err == -ENOENT)
 			err = 0;

@@ -21,6 +21,8 @@
 #define HERD_TAG_CASE "herdfs:case"
 #define HERD_TAG_GROUP "herdfs:group"
 #define HERD_TAG_INSTANCE "herdfs:instance"
+/* The same for all snapshots of an instance that were taken at one moment. */
+#define HERD_TAG_SET "herdfs:set"
 
 struct herd_capture_given {
 	const char *instance, *snapshot;
@@ -50,6 +52,7 @@ struct herd_captured_disk {
 	uint64_t gib;
 	bool made;		/* by this run */
 	bool ready;
+	unsigned unseen;	/* polls on end that did not know it */
 };
 
 /* kind: as `herdfs attach --identity` has it. */

@@ -31,6 +31,8 @@ struct herd_fetch_snapshot {
 	bool listed;
 	bool listing;		/* asked for now */
 	bool again;		/* its tokens are not good any more */
+	bool fresh;		/* listed by this process: good, whatever our
+				   clock says, until they are refused */
 	unsigned refused;	/* its tokens, since a block came */
 	struct herd_fetch_base base;
 	/* what is asked for now: the first of herd_fetch_changed */

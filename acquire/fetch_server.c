@@ -22,6 +22,7 @@
 /* Once AWS has not answered, nobody waits that long for each further read. */
 #define DEAD_TIMEOUT_MS 5000
 #define LEDGER_MS 5000
+#define RENEWALS 2
 
 enum state {
 	STATE_REQUEST,	/* its head is read */
@@ -41,6 +42,7 @@ struct client {
 	size_t sent;
 	int64_t deadline;	/* monotonic ms */
 	uint64_t heard;		/* bytes of AWS's when that was set */
+	unsigned renewed;	/* how often it was, though nothing came */
 	size_t left;		/* blocks of a HERD_FETCH_KEEP to come */
 	bool gone;
 };
@@ -236,6 +238,12 @@ static bool concerns(const struct herd_fetch *f, const struct client *c,
 	return false;
 }
 
+static int cannot_keep(struct herd_diag *diag)
+{
+	return herd_diag_set(diag, -ENOSPC, "", HERD_NO_OFFSET,
+			     "the cache keeps no more blocks");
+}
+
 /* Asks for what is missing; arrivals are counted. */
 static int do_keep(struct herd_fetch *f, struct client *c,
 		   struct herd_diag *diag)
@@ -258,6 +266,8 @@ static int do_keep(struct herd_fetch *f, struct client *c,
 
 			if (herd_fetch_at_hand(f, c->snapshot, (uint32_t)b))
 				continue;
+			if (!f->cache || f->cache_full)
+				return cannot_keep(diag);
 			err = herd_fetch_block(f, c->snapshot, (uint32_t)b,
 					       &bytes, diag);
 			c->left += err == -EINPROGRESS;
@@ -267,9 +277,6 @@ static int do_keep(struct herd_fetch *f, struct client *c,
 	}
 	if (c->left)
 		return -EINPROGRESS;
-	if (!f->cache || f->cache_full)
-		return herd_diag_set(diag, -ENOSPC, "", HERD_NO_OFFSET,
-				     "the cache keeps no more blocks");
 	answer(c, &yes, 1);
 	return 0;
 }
@@ -356,10 +363,14 @@ void herd_fetch_moved(struct herd_fetch *f, size_t snapshot, int err,
 
 	if (is_network(err) && !f->dead_since)
 		f->dead_since = herd_fetch_now_ms();
-	for (size_t i = 0; i < s->n && err; i++)
-		if (s->clients[i]->state == STATE_WAITING &&
-		    s->clients[i]->snapshot == snapshot)
-			refuse(s->clients[i], err, diag);
+	for (size_t i = 0; i < s->n && err; i++) {
+		struct client *c = s->clients[i];
+
+		/* that two are not related is no news for who reads blocks */
+		if (c->state == STATE_WAITING && c->snapshot == snapshot &&
+		    (err != -EOPNOTSUPP || c->r.op == HERD_FETCH_CHANGED))
+			refuse(c, err, diag);
+	}
 	if (!err)
 		advance_all(s, snapshot);
 }
@@ -491,6 +502,7 @@ static void hear(struct server *s, struct client *c)
 	}
 	if (c->state == STATE_RANGES && !c->gone &&
 	    take(c, c->ranges, c->r.n * sizeof(*c->ranges))) {
+		c->renewed = 0;
 		set_deadline(&s->f, c);
 		advance(s, c);
 	}
@@ -518,6 +530,16 @@ static void say(struct client *c)
 
 /* ---- the loop ---- */
 
+/* AWS answers, if slowly: a list has many pages, a narrow line many blocks
+   under way. */
+static bool is_slow(const struct herd_fetch *f, struct client *c)
+{
+	const struct herd_fetch_snapshot *s = f->snapshots[c->snapshot];
+
+	return bytes_heard(f) > c->heard &&
+	       (s->listing || s->comparing || c->renewed++ < RENEWALS);
+}
+
 static void expire(struct server *s)
 {
 	int64_t now = herd_fetch_now_ms();
@@ -528,6 +550,10 @@ static void expire(struct server *s)
 
 		if (c->state != STATE_WAITING || now < c->deadline)
 			continue;
+		if (is_slow(&s->f, c)) {
+			set_deadline(&s->f, c);
+			continue;
+		}
 		/* it may be this block alone that is of no use */
 		if (bytes_heard(&s->f) > c->heard) {
 			herd_diag_set(&diag, -EIO, "", HERD_NO_OFFSET,

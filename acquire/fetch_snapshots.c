@@ -140,6 +140,7 @@ static void list_came(void *arg, struct herd_ebs_listed *l)
 		l->list = (struct herd_block_list){ 0 };
 		s->listed = true;
 		s->again = false;
+		s->fresh = true;
 		f->dead_since = 0;
 		if (f->cache)
 			herd_block_cache_put_list(f->cache, s->name, &s->list,
@@ -194,7 +195,8 @@ int herd_fetch_tokens(struct herd_fetch *f, size_t snapshot,
 	if (s->listing)
 		return -EINPROGRESS;
 	if (!s->again && s->list.tokens &&
-	    s->list.tokens_expire >= (int64_t)time(NULL) + TOKEN_SLACK)
+	    (s->fresh || s->list.tokens_expire >= (int64_t)time(NULL) +
+						      TOKEN_SLACK))
 		return 0;
 	if (s->refused >= RELIST_MAX) {
 		s->refused = 0;	/* whoever asks later may fare better */

@@ -18,8 +18,9 @@
 #include <string.h>
 #include <sys/socket.h>
 
-/* The fetcher gives up long before: it has died in its sleep. */
-#define TIMEOUT_MS 180000
+/* The fetcher gives up long before, or it has been stopped: that it has died is
+   seen at once. */
+#define TIMEOUT_MS 2400000
 
 struct connection {
 	pthread_mutex_t lock;	/* fd */
@@ -155,7 +156,7 @@ static int refused(struct ebs_source *s, int fd,
 	if (!is_of_block(err) && op == HERD_FETCH_READ)
 		note_lost(s, off, text);
 	/* it is not the fetcher that has failed */
-	if (err != -EOPNOTSUPP && err != -ENOMEM)
+	if (err != -EOPNOTSUPP && err != -ENOMEM && err != -ENOSPC)
 		err = -EREMOTEIO;
 	return herd_diag_set(diag, err, s->base.name, off, "%s", text);
 }

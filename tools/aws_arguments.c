@@ -20,7 +20,7 @@ void herd_aws_arguments_init(struct herd_aws_arguments *a)
 
 	*a = (struct herd_aws_arguments){ 0 };
 	a->fetcher.offline = offline && *offline && strcmp(offline, "0") != 0;
-	if (timeout && herd_tool_number(timeout, 1, 3600, &n))
+	if (timeout && herd_tool_number(timeout, 1, 600, &n))
 		a->fetcher.timeout_ms = (unsigned)n * 1000;
 	if (rate && herd_tool_number(rate, 1, 1000000, &n))
 		a->fetcher.rate = (unsigned)n;

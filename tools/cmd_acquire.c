@@ -290,8 +290,13 @@ static int attach_all(struct options *o, const struct herd_capture *c)
 		return herd_tool_fail(NULL, err);
 	o->job.fetcher = fetcher;
 	if (c->baseline.n_disks &&
-	    attach_member(o, &c->baseline, HERD_ROLE_BASELINE, &stop))
+	    attach_member(o, &c->baseline, HERD_ROLE_BASELINE, &stop)) {
+		/* the next would become what all others are held against */
+		herd_tool_warn("without its baseline no instance is attached; "
+			       "run it again, or with --baseline none");
 		status = HERD_EXIT_FAILED;
+		stop = true;
+	}
 	for (size_t i = 0; i < c->n && !stop; i++) {
 		const struct herd_captured *m = &c->v[i];
 

@@ -177,8 +177,9 @@ static void *fetch_parts(void *arg)
 			f->diag = diag;
 		}
 		f->failed++;
-		/* with the fetcher gone every further part would fail */
-		if (err == -EIO)
+		/* with the fetcher gone, or no room, every further part would
+		   fail */
+		if (err == -EIO || err == -ENOSPC)
 			break;
 	}
 	return NULL;
@@ -245,6 +246,11 @@ static int fetch_one(const struct options *o, struct herd_fetcher *fetcher,
 	if (!err) {
 		run_threads(&f, !o->quiet && isatty(STDERR_FILENO));
 		err = f.err;
+		/* a limited cache may have let go of the first ones */
+		if (!err && !herd_source_at_hand(f.source, &f.data))
+			err = herd_diag_set(&f.diag, -ENOSPC, name,
+				HERD_NO_OFFSET, "not all of it is in the cache "
+				"any more: it is larger than --cache-limit");
 	}
 	if (err) {
 		herd_tool_fail(&f.diag, err);
