@@ -78,12 +78,15 @@ done
 [ -n "$worker" ] || fail "no worker was seen at its work"
 [ -n "$fetcher" ] || fail "no fetcher was seen"
 if [ -n "$worker" ] && [ -n "$fetcher" ]; then
+	# what is quickly seen first: they end when the work is done
 	in_environ "$worker" && fail "the secret is in the worker's environment"
-	[ -z "$sanitized" ] && in_memory "$worker" && fail "the secret is in the worker's memory"
 	has_network "$worker" && fail "the worker has a socket to somewhere"
 	has_network "$fetcher" || fail "the fetcher has no network: is this looked for in the right way?"
-	in_memory "$fetcher" || fail "the fetcher has no secret: is this looked for in the right way?"
 	grep -q '^Max core file size *0 ' "/proc/$fetcher/limits" || fail "the fetcher may leave a core file"
+	if [ -z "$sanitized" ]; then	# whose memory takes long to go through
+		in_memory "$fetcher" || fail "the fetcher has no secret: is this looked for in the right way?"
+		in_memory "$worker" && fail "the secret is in the worker's memory"
+	fi
 fi
 ps -eo args >"$dir/ps"
 wait $main || { fail "acquire"; cat "$dir/printed"; }
