@@ -40,7 +40,7 @@ struct herd_fetch_snapshot {
 	char compared_with[HERD_SNAPSHOT_NAME_MAX + 1];
 	int compare_err;	/* of the last comparison, with that one */
 	struct herd_diag diag;	/* of what failed last */
-	struct herd_ledger_row cost;	/* not yet in the ledger */
+	struct herd_fetch_ledger_row cost;	/* not yet in the ledger */
 };
 
 struct herd_fetch_block {
@@ -59,7 +59,7 @@ struct herd_fetch {
 	const struct herd_fetcher_options *options;
 	struct herd_block_cache *cache;	/* NULL: none to be had */
 	bool cache_full;		/* it takes no more: no reading ahead */
-	struct herd_ledger *ledger;
+	struct herd_fetch_ledger *ledger;
 	/* what network needs, made when it is first needed */
 	struct herd_aws_settings *settings;
 	struct herd_http *http;

@@ -18,16 +18,16 @@
 
 #define LINE_MAX_LEN 256
 
-struct herd_ledger {
+struct herd_fetch_ledger {
 	int dir;
 };
 
-int herd_ledger_open_read(const char *dir, struct herd_ledger **ret)
+int herd_fetch_ledger_open_read(const char *dir, struct herd_fetch_ledger **ret)
 {
 	CLEANUP_FD int top = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	int fd = top < 0 ? -1 : openat(top, "costs", O_RDONLY | O_DIRECTORY |
 						     O_NOFOLLOW | O_CLOEXEC);
-	struct herd_ledger *l;
+	struct herd_fetch_ledger *l;
 
 	if (fd < 0)
 		return -errno;
@@ -41,21 +41,21 @@ int herd_ledger_open_read(const char *dir, struct herd_ledger **ret)
 	return 0;
 }
 
-int herd_ledger_open(const char *dir, struct herd_ledger **ret,
-		     struct herd_diag *diag)
+int herd_fetch_ledger_open(const char *dir, struct herd_fetch_ledger **ret,
+			   struct herd_diag *diag)
 {
 	CLEANUP_FD int top = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	int err = top < 0 || (mkdirat(top, "costs", 0700) && errno != EEXIST) ?
 			  -errno : 0;
 
 	if (!err)
-		err = herd_ledger_open_read(dir, ret);
+		err = herd_fetch_ledger_open_read(dir, ret);
 	return !err ? 0 : herd_diag_set(diag, err, dir, HERD_NO_OFFSET,
 					"costs cannot be kept there: %s",
 					strerror(-err));
 }
 
-void herd_ledger_close(struct herd_ledger *l)
+void herd_fetch_ledger_close(struct herd_fetch_ledger *l)
 {
 	if (!l)
 		return;
@@ -63,13 +63,13 @@ void herd_ledger_close(struct herd_ledger *l)
 	free(l);
 }
 
-static void read_row(int fd, struct herd_ledger_row *row)
+static void read_row(int fd, struct herd_fetch_ledger_row *row)
 {
 	char text[LINE_MAX_LEN] = "";
 	ssize_t n = pread(fd, text, sizeof(text) - 1, 0);
-	struct herd_ledger_row r;
+	struct herd_fetch_ledger_row r;
 
-	*row = (struct herd_ledger_row){ 0 };
+	*row = (struct herd_fetch_ledger_row){ 0 };
 	if (n > 0 && sscanf(text, "lists %" SCNu64 " blocks %" SCNu64
 			    " failed %" SCNu64 " bytes %" SCNu64
 			    " cached %" SCNu64, &r.list_calls, &r.blocks,
@@ -77,11 +77,11 @@ static void read_row(int fd, struct herd_ledger_row *row)
 		*row = r;
 }
 
-int herd_ledger_add(struct herd_ledger *l, const char *snapshot,
-		    struct herd_ledger_row *row)
+int herd_fetch_ledger_add(struct herd_fetch_ledger *l, const char *snapshot,
+			  struct herd_fetch_ledger_row *row)
 {
 	char text[LINE_MAX_LEN];
-	struct herd_ledger_row sum;
+	struct herd_fetch_ledger_row sum;
 
 	if (!row->list_calls && !row->blocks && !row->failed && !row->cached)
 		return 0;
@@ -103,17 +103,17 @@ int herd_ledger_add(struct herd_ledger *l, const char *snapshot,
 	/* it only ever grows: a longer line covers the old one */
 	if (pwrite(fd, text, (size_t)len, 0) != len)
 		return -EIO;
-	*row = (struct herd_ledger_row){ 0 };
+	*row = (struct herd_fetch_ledger_row){ 0 };
 	return 0;
 }
 
-int herd_ledger_get(struct herd_ledger *l, const char *snapshot,
-		    struct herd_ledger_row *ret)
+int herd_fetch_ledger_get(struct herd_fetch_ledger *l, const char *snapshot,
+			  struct herd_fetch_ledger_row *ret)
 {
 	CLEANUP_FD int fd = openat(l->dir, snapshot, O_RDONLY | O_NOFOLLOW |
 				   O_CLOEXEC);
 
-	*ret = (struct herd_ledger_row){ 0 };
+	*ret = (struct herd_fetch_ledger_row){ 0 };
 	if (fd < 0)
 		return errno == ENOENT ? 0 : -errno;
 	read_row(fd, ret);

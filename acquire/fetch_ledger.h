@@ -12,7 +12,7 @@
 
 #include "acquire/base/diag.h"
 
-struct herd_ledger_row {
+struct herd_fetch_ledger_row {
 	uint64_t list_calls;	/* ListSnapshotBlocks, ListChangedBlocks */
 	uint64_t blocks;	/* GetSnapshotBlock, answered */
 	uint64_t failed;	/* calls that failed to the end */
@@ -20,18 +20,19 @@ struct herd_ledger_row {
 	uint64_t cached;	/* blocks served from the cache */
 };
 
-struct herd_ledger;
+struct herd_fetch_ledger;
 /* dir: the cache's. */
-int herd_ledger_open(const char *dir, struct herd_ledger **ret,
-		     struct herd_diag *diag);
+int herd_fetch_ledger_open(const char *dir, struct herd_fetch_ledger **ret,
+			   struct herd_diag *diag);
 /* To read; makes nothing. -ENOENT: nothing was ever counted there. */
-int herd_ledger_open_read(const char *dir, struct herd_ledger **ret);
-void herd_ledger_close(struct herd_ledger *l);
+int herd_fetch_ledger_open_read(const char *dir,
+				struct herd_fetch_ledger **ret);
+void herd_fetch_ledger_close(struct herd_fetch_ledger *l);
 /* Adds, and sets *row to zero. An error costs a count and nothing else. */
-int herd_ledger_add(struct herd_ledger *l, const char *snapshot,
-		    struct herd_ledger_row *row);
+int herd_fetch_ledger_add(struct herd_fetch_ledger *l, const char *snapshot,
+			  struct herd_fetch_ledger_row *row);
 /* All zeros when nothing was ever counted. */
-int herd_ledger_get(struct herd_ledger *l, const char *snapshot,
-		    struct herd_ledger_row *ret);
+int herd_fetch_ledger_get(struct herd_fetch_ledger *l, const char *snapshot,
+			  struct herd_fetch_ledger_row *ret);
 
 #endif

@@ -577,8 +577,8 @@ static void write_ledger(struct server *s, bool now)
 		return;
 	s->ledger_at = herd_fetch_now_ms() + LEDGER_MS;
 	for (size_t i = 0; i < f->n_snapshots; i++)
-		herd_ledger_add(f->ledger, f->snapshots[i]->name,
-				&f->snapshots[i]->cost);
+		herd_fetch_ledger_add(f->ledger, f->snapshots[i]->name,
+				      &f->snapshots[i]->cost);
 }
 
 static void drop_gone(struct server *s)
@@ -658,7 +658,7 @@ static void open_cache(struct server *s)
 					      &diag) : -ENOMEM;
 
 	if (!err)
-		err = herd_ledger_open(dir, &s->f.ledger, &diag);
+		err = herd_fetch_ledger_open(dir, &s->f.ledger, &diag);
 	if (err)
 		fprintf(stderr, "herdfs: without a cache of blocks: %s\n",
 			herd_diag_format(&diag, err, text, sizeof(text)));
@@ -686,7 +686,7 @@ int herd_fetch_serve(const struct herd_fetcher_options *o, int control)
 	free(s.polls);
 	herd_fetch_blocks_deinit(&s.f);
 	herd_fetch_snapshots_deinit(&s.f);
-	herd_ledger_close(s.f.ledger);
+	herd_fetch_ledger_close(s.f.ledger);
 	herd_block_cache_close(s.f.cache);
 	return err;
 }

@@ -19,13 +19,13 @@ void herd_costs_open(struct herd_costs *c, const char *dir)
 
 	*c = (struct herd_costs){ 0 };
 	/* that nothing was ever fetched is no error here */
-	if (place && herd_ledger_open_read(place, &c->ledger))
+	if (place && herd_fetch_ledger_open_read(place, &c->ledger))
 		c->ledger = NULL;
 }
 
 void herd_costs_close(struct herd_costs *c)
 {
-	herd_ledger_close(c->ledger);
+	herd_fetch_ledger_close(c->ledger);
 }
 
 bool herd_costs_has_snapshot(const struct herd_instance *i)
@@ -36,22 +36,22 @@ bool herd_costs_has_snapshot(const struct herd_instance *i)
 	return false;
 }
 
-static double price(const struct herd_ledger_row *r)
+static double price(const struct herd_fetch_ledger_row *r)
 {
 	return herd_ebs_price_usd(r->blocks, r->list_calls);
 }
 
 static void get_row(const struct herd_costs *c, const struct herd_image *img,
-		    struct herd_ledger_row *ret)
+		    struct herd_fetch_ledger_row *ret)
 {
 	const char *snapshot = herd_ebs_snapshot(img->files[0].path);
 
-	*ret = (struct herd_ledger_row){ 0 };
+	*ret = (struct herd_fetch_ledger_row){ 0 };
 	if (c->ledger && snapshot)
-		herd_ledger_get(c->ledger, snapshot, ret);
+		herd_fetch_ledger_get(c->ledger, snapshot, ret);
 }
 
-static void put_row(struct herd_buf *out, const struct herd_ledger_row *r)
+static void put_row(struct herd_buf *out, const struct herd_fetch_ledger_row *r)
 {
 	char blocks[32], lists[32], bytes[16], failed[32];
 
@@ -71,7 +71,7 @@ void herd_costs_text(struct herd_costs *c, const struct herd_instance *i,
 		     struct herd_buf *out)
 {
 	for (size_t d = 0; d < i->n_disks; d++) {
-		struct herd_ledger_row r;
+		struct herd_fetch_ledger_row r;
 
 		if (!herd_image_is_remote(&i->disks[d]))
 			continue;
@@ -94,7 +94,7 @@ void herd_costs_text_sum(struct herd_costs *c, struct herd_buf *out)
 		herd_buf_printf(out, "  all together: ");
 		put_row(out, &c->sum);
 	}
-	c->sum = (struct herd_ledger_row){ 0 };
+	c->sum = (struct herd_fetch_ledger_row){ 0 };
 }
 
 void herd_costs_json(struct herd_costs *c, const struct herd_instance *i,
@@ -103,7 +103,7 @@ void herd_costs_json(struct herd_costs *c, const struct herd_instance *i,
 	herd_json_bool(j, "provisional", herd_instance_is_provisional(i));
 	herd_json_array(j, "snapshots");
 	for (size_t d = 0; d < i->n_disks; d++) {
-		struct herd_ledger_row r;
+		struct herd_fetch_ledger_row r;
 
 		if (!herd_image_is_remote(&i->disks[d]))
 			continue;

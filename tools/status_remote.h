@@ -13,8 +13,8 @@
 #include "index/store.h"
 
 struct herd_costs {
-	struct herd_ledger *ledger;	/* NULL: there is none */
-	struct herd_ledger_row sum;	/* of the group so far */
+	struct herd_fetch_ledger *ledger;	/* NULL: there is none */
+	struct herd_fetch_ledger_row sum;	/* of the group so far */
 };
 
 /* Of the cache in dir, or the default one for NULL. */

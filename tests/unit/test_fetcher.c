@@ -427,20 +427,20 @@ static void test_names(void **state)
 static void test_ledger(void **state)
 {
 	struct fixture *f = *state;
-	struct herd_ledger_row row = { 1, 2, 3, 4, 5 }, got;
-	struct herd_ledger *l = NULL, *other = NULL;
+	struct herd_fetch_ledger_row row = { 1, 2, 3, 4, 5 }, got;
+	struct herd_fetch_ledger *l = NULL, *other = NULL;
 	char path[300];
 
-	assert_int_equal(herd_ledger_open_read(f->cache, &l), -ENOENT);
-	assert_int_equal(herd_ledger_open(f->cache, &l, NULL), 0);
-	assert_int_equal(herd_ledger_get(l, BASE, &got), 0);
+	assert_int_equal(herd_fetch_ledger_open_read(f->cache, &l), -ENOENT);
+	assert_int_equal(herd_fetch_ledger_open(f->cache, &l, NULL), 0);
+	assert_int_equal(herd_fetch_ledger_get(l, BASE, &got), 0);
 	assert_int_equal(got.blocks, 0);
-	assert_int_equal(herd_ledger_add(l, BASE, &row), 0);
+	assert_int_equal(herd_fetch_ledger_add(l, BASE, &row), 0);
 	assert_int_equal(row.blocks, 0);
-	assert_int_equal(herd_ledger_open(f->cache, &other, NULL), 0);
-	row = (struct herd_ledger_row){ 10, 20, 30, 1ull << 50, 50 };
-	assert_int_equal(herd_ledger_add(other, BASE, &row), 0);
-	assert_int_equal(herd_ledger_get(l, BASE, &got), 0);
+	assert_int_equal(herd_fetch_ledger_open(f->cache, &other, NULL), 0);
+	row = (struct herd_fetch_ledger_row){ 10, 20, 30, 1ull << 50, 50 };
+	assert_int_equal(herd_fetch_ledger_add(other, BASE, &row), 0);
+	assert_int_equal(herd_fetch_ledger_get(l, BASE, &got), 0);
 	assert_int_equal(got.list_calls, 11);
 	assert_int_equal(got.blocks, 22);
 	assert_int_equal(got.failed, 33);
@@ -449,10 +449,10 @@ static void test_ledger(void **state)
 	/* nonsense counts as nothing */
 	snprintf(path, sizeof(path), "echo lists x > %s/costs/" BASE, f->cache);
 	assert_int_equal(system(path), 0);
-	assert_int_equal(herd_ledger_get(l, BASE, &got), 0);
+	assert_int_equal(herd_fetch_ledger_get(l, BASE, &got), 0);
 	assert_int_equal(got.blocks, 0);
-	herd_ledger_close(l);
-	herd_ledger_close(other);
+	herd_fetch_ledger_close(l);
+	herd_fetch_ledger_close(other);
 }
 
 #define WITH_FETCHER(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
