@@ -364,8 +364,10 @@ static int fill(struct herd_txn *t, struct herd_herd *h)
 	else if (g->reference)
 		err = herd_tally_each_path(t, g->id, make_path, &m);
 	if (!err)
-		err = herd_loose_settle(&h->loose, t, h->members.v,
-					h->members.n, g->baseline != 0);
+		err = herd_loose_forms(&h->loose, t);
+	if (!err)
+		err = herd_loose_settle(&h->loose, h->members.v, h->members.n,
+					g->baseline != 0);
 	if (!err && g->baseline && g->baseline != g->reference)
 		err = herd_entry_each(t, g->baseline, make_baseline_path, &m);
 	herd_idmap_deinit(&m.alone);
