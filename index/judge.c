@@ -391,10 +391,14 @@ static int add_like_reference(struct findings *f, uint64_t end)
 
 	for (; f->next < h->look.n && h->look.v[f->next] < end; f->next++) {
 		uint32_t path = h->look.v[f->next];
+		bool look = true;
 		int err = herd_judge_variant(f->w.t, h, h->group.reference, path,
 				      &reference);
 
-		if (!err)
+		/* a member's is the same there; who is none could be odd */
+		if (!err && h->by_ledger && !f->w.member)
+			err = herd_judge_looks_at(f->w.t, h, path, &look);
+		if (!err && look)
 			err = add(f, path, &reference);
 		if (err)
 			return err;
@@ -407,7 +411,7 @@ static int add_own(void *arg, uint32_t path, const void *encoded, size_t len)
 	struct findings *f = arg;
 	const struct herd_herd *h = f->w.h;
 	struct herd_variant own;
-	bool look;
+	bool look, tallied = true;
 	int err = add_like_reference(f, path);
 
 	if (err)
@@ -417,8 +421,10 @@ static int add_own(void *arg, uint32_t path, const void *encoded, size_t len)
 	look = f->next < h->look.n && h->look.v[f->next] == path;
 	f->next += look;
 	/* where nobody differs, only times or places do */
-	if (!look && !herd_ids_have(&h->tallied, path))
-		return 0;
+	if (!look)
+		err = herd_judge_tallied(f->w.t, h, path, &tallied);
+	if (err || !tallied)
+		return err;
 	err = herd_judge_variant(f->w.t, h, f->w.instance, path, &own);
 	if (err)
 		return err;

@@ -221,6 +221,11 @@ void herd_loose_encode(const struct herd_loose *l, size_t i,
 	herd_buf_be64(out, name->as_hex);
 }
 
+uint32_t herd_loose_holder(const struct herd_loose *l, size_t i)
+{
+	return l->v[i].holder;
+}
+
 int herd_loose_decode(struct herd_loose *l, uint32_t holder, const void *bytes,
 		      size_t len)
 {

@@ -52,6 +52,9 @@ int herd_loose_forms(struct herd_loose *l, struct herd_txn *t);
 #define HERD_LOOSE_NAME 41u
 void herd_loose_encode(const struct herd_loose *l, size_t i,
 		       struct herd_buf *out);
+uint32_t herd_loose_holder(const struct herd_loose *l, size_t i);
+/* By holder, then path. */
+void herd_loose_sort(struct herd_loose *l);
 int herd_loose_decode(struct herd_loose *l, uint32_t holder, const void *bytes,
 		      size_t len);
 /* Counts. members: ids, ascending. */

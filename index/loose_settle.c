@@ -55,13 +55,18 @@ static bool in_order(const struct herd_loose *l)
 	return true;
 }
 
+void herd_loose_sort(struct herd_loose *l)
+{
+	if (l->n && !in_order(l))
+		qsort(l->v, l->n, sizeof(*l->v), compare_names);
+}
+
 /* One path has one holder here. */
 static int make_index(struct herd_loose *l)
 {
 	size_t n = 16;
 
-	if (l->n && !in_order(l))
-		qsort(l->v, l->n, sizeof(*l->v), compare_names);
+	herd_loose_sort(l);
 	while (n < l->n * 2)
 		n *= 2;
 	free(l->index);
