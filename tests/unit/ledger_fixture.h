@@ -140,6 +140,13 @@ static inline int lf_by_path(const void *a, const void *b)
 
 /* ---- what one has ---- */
 
+/* Mostly its own number, now and then that of another: it has the same. */
+static inline uint32_t lf_whose(struct lf_herd *w, uint32_t own)
+{
+	return w->n && !lf_random(w, 8) ?
+		       w->ids[lf_random(w, (uint32_t)w->n)] : own;
+}
+
 static inline struct lf_file *lf_add(struct lf_herd *w, const char *path,
 				     uint32_t content)
 {
@@ -164,7 +171,7 @@ static inline void lf_vary(struct lf_herd *w, struct lf_file *f, uint32_t own)
 	uint32_t what = lf_random(w, 20);
 
 	if (what < 12)
-		f->content = own * 1000 + f->path;
+		f->content = lf_whose(w, own) * 1000 + f->path;
 	else if (what < 16)
 		f->content = 7000000 + lf_random(w, 3);
 	if (what == 3)
@@ -185,18 +192,19 @@ static inline void lf_vary(struct lf_herd *w, struct lf_file *f, uint32_t own)
 		w->n_files--;	/* f is the last one */
 }
 
-static inline void lf_names(struct lf_herd *w, uint32_t own)
+static inline void lf_names(struct lf_herd *w, uint32_t self)
 {
 	static const char *const folders[] = { "var/cache/app", "opt/odd",
 					       "tmp" };
 	char path[160];
 
 	for (unsigned i = 0; i < w->names; i++) {
-		const char *folder = folders[lf_random(w, 3)];
+		uint32_t own = lf_whose(w, self);
 		uint32_t number = own * 2654435761u + i * 40503u;
+		const char *folder = folders[(number >> 7) % 3];
 		struct lf_file *f;
 
-		switch (lf_random(w, 6)) {
+		switch ((number >> 9) % 6) {
 		case 0:
 			snprintf(path, sizeof(path), "%s/plain-%c-%u", folder,
 				 'a' + (char)(own % 26), i);
@@ -213,12 +221,12 @@ static inline void lf_names(struct lf_herd *w, uint32_t own)
 			snprintf(path, sizeof(path), "%s/obj-%08x", folder,
 				 number);
 		}
-		f = lf_add(w, path, own * 1000 + i);
-		if (!lf_random(w, 8)) {
+		f = lf_add(w, path, lf_whose(w, own) * 1000 + i);
+		if (!((number >> 3) % 8)) {
 			f->empty = true;
 			f->sort = HERD_SORT_NOTHING;
 		}
-		if (!lf_random(w, 16))
+		if (!((number >> 5) % 16))
 			f->mode = S_IFREG | 0755;
 	}
 }
