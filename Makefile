@@ -146,7 +146,7 @@ check-lab: lab
 # ---- bench -------------------------------------------------------------------
 
 .PHONY: bench
-bench: all $(B)/tests/bench/bigstore
+bench: all $(B)/tests/bench/bigstore $(B)/tests/bench/rejudge
 	tests/bench/run.sh
 
 # ---- install -----------------------------------------------------------------

@@ -16,6 +16,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* So much memory is asked for before that many names were seen. */
+#define NAMES_AT_ONCE (1u << 18)
+
 struct reading {
 	struct herd_txn *t;
 	struct herd_herd *h;
@@ -56,7 +59,11 @@ static int read_record(void *arg, uint32_t holder, const void *bytes,
 	if (!r->begun) {
 		r->begun = true;
 		err = holder ? -EBADMSG : herd_ledger_decode(bytes, len, &r->l);
-		return err ? err : check_stamp(r);
+		if (!err)
+			err = check_stamp(r);
+		if (!err && r->l.names <= NAMES_AT_ONCE)
+			err = herd_loose_reserve(&r->h->loose, r->l.names);
+		return err;
 	}
 	err = herd_ledger_own_decode(bytes, len, holder, &own);
 	if (!err && !herd_ids_have(&r->h->members, holder))

@@ -293,11 +293,17 @@ static int join_name(struct joining *j, const struct herd_ledger_place *p,
 /* ---- paths ---- */
 
 static int join_stack(struct joining *j, struct herd_ledger_stack *stack,
-		      const struct herd_ledger_place *p, const uint8_t key[32],
-		      const struct herd_tally *v, struct herd_ledger_sum *ret)
+		      const struct herd_ledger_place *p,
+		      const struct herd_variant *own,
+		      struct herd_ledger_sum *ret)
 {
-	int err = herd_ledger_stack_join(stack, p, key, v);
+	uint8_t key[32];
+	int err = herd_tally_find(j->t, j->g->id, p->path, own, key,
+				  &ret->found);
 
+	if (err)
+		return err == -ENOENT ? -EBADMSG : err;
+	err = herd_ledger_stack_join(stack, p, key, &ret->found);
 	ret->others = stack->others;
 	ret->tokens = stack->tokens;
 	if (err == 1) {
@@ -308,14 +314,15 @@ static int join_stack(struct joining *j, struct herd_ledger_stack *stack,
 }
 
 static int join_tallies(struct joining *j, const struct herd_ledger_place *p,
-			bool absent, struct herd_ledger_sum *ret)
+			const struct herd_variant *own,
+			struct herd_ledger_sum *ret)
 {
 	CLEANUP(herd_ledger_stack_deinit) struct herd_ledger_stack made = { 0 };
-	int err = herd_ledger_sum_get(p, j->g, j->reference_is_member, NULL,
-				      NULL, ret);
+	int err = herd_ledger_sum_get(p, j->g, j->reference_is_member, own,
+				      NULL, NULL, ret);
 
 	if (!err)
-		err = join_name(j, p, ret, absent);
+		err = join_name(j, p, ret, own->absent);
 	if (err || ret->variants < HERD_LEDGER_STACK_FROM)
 		return err;
 	err = herd_ledger_stack_make(p, &made);
@@ -340,21 +347,14 @@ static int join_path(struct joining *j, const struct herd_came *came)
 	struct herd_ledger_stack *stack =
 		herd_ledger_stack_find(&j->l, came->path);
 	struct herd_ledger_place p;
-	struct herd_ledger_sum s;
-	struct herd_tally tally;
-	uint8_t key[32];
+	struct herd_ledger_sum s = { 0 };
 	int err = herd_ledger_place_get(j->t, j->g, came->path, &p);
 
 	if (!err)
-		err = herd_tally_find(j->t, j->g->id, came->path,
-				      &came->variant, key, &tally);
-	if (err == -ENOENT)
-		err = -EBADMSG;
+		err = stack ? join_stack(j, stack, &p, &came->variant, &s) :
+			      join_tallies(j, &p, &came->variant, &s);
 	if (!err)
-		err = join_feature(j, came->path, &tally);
-	if (!err)
-		err = stack ? join_stack(j, stack, &p, key, &tally, &s) :
-			      join_tallies(j, &p, came->variant.absent, &s);
+		err = join_feature(j, came->path, &s.found);
 	if (!err)
 		err = keep_looks(j, came->path);
 	if (err)

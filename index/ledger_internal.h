@@ -143,9 +143,12 @@ struct herd_ledger_sum {
 	uint64_t present;	/* members that have something there */
 	struct herd_tally only[2];	/* the first of what they have */
 	uint32_t n_only;
+	struct herd_tally found;	/* of the variant that is looked for */
 };
+/* wanted: looked for, or NULL; -EBADMSG where nobody has it. */
 int herd_ledger_sum_get(const struct herd_ledger_place *p,
 			const struct herd_group *g, bool reference_is_member,
+			const struct herd_variant *wanted,
 			int (*each)(void *arg, const struct herd_tally *v),
 			void *arg, struct herd_ledger_sum *ret);
 

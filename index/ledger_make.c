@@ -22,6 +22,7 @@ struct summing {
 	const struct herd_ledger_place *p;
 	struct herd_ledger_sum *s;
 	uint32_t members, sum;
+	const struct herd_variant *wanted;
 	int (*each)(void *arg, const struct herd_tally *v);
 	void *arg;
 };
@@ -44,6 +45,8 @@ static int sum_one(void *arg, const uint8_t key[32], const struct herd_tally *v)
 	if (v->count > sum->members - sum->sum)
 		return -EBADMSG;
 	sum->sum += v->count;
+	if (sum->wanted && herd_variant_equal(&v->variant, sum->wanted))
+		s->found = *v;
 	if (herd_variant_equal(&v->variant, &sum->p->reference)) {
 		s->tokens += v->count;
 	} else {
@@ -56,15 +59,18 @@ static int sum_one(void *arg, const uint8_t key[32], const struct herd_tally *v)
 
 int herd_ledger_sum_get(const struct herd_ledger_place *p,
 			const struct herd_group *g, bool reference_is_member,
+			const struct herd_variant *wanted,
 			int (*each)(void *arg, const struct herd_tally *v),
 			void *arg, struct herd_ledger_sum *ret)
 {
 	struct summing sum = { .p = p, .s = ret, .members = g->members,
-			       .each = each, .arg = arg };
+			       .wanted = wanted, .each = each, .arg = arg };
 	int err;
 
 	*ret = (struct herd_ledger_sum){ 0 };
 	err = herd_tally_each(p->t, p->group, p->path, sum_one, &sum);
+	if (!err && wanted && !ret->found.count)
+		err = -EBADMSG;
 	if (err)
 		return err;
 	note_present(ret, &(struct herd_tally){
@@ -215,7 +221,7 @@ static int make_path(void *arg, uint32_t path)
 	m->path = path;
 	if (!err)
 		err = herd_ledger_sum_get(&p, m->g, m->reference_is_member,
-					  note_feature, m, &s);
+					  NULL, note_feature, m, &s);
 	if (!err && s.variants >= HERD_LEDGER_STACK_FROM)
 		err = note_stack(m, &p);
 	if (!err && herd_ledger_looks(&p, m->g->members, s.others, s.tokens))

@@ -45,7 +45,7 @@ static uint64_t kind_of(const struct herd_variant *v, bool sort)
 	return digest(&kind, sizeof(kind));
 }
 
-static int reserve(struct herd_loose *l, size_t n)
+int herd_loose_reserve(struct herd_loose *l, size_t n)
 {
 	size_t cap = l->cap ? l->cap : 64;
 
@@ -73,7 +73,7 @@ int herd_loose_add(struct herd_loose *l, struct herd_txn *t, uint32_t path,
 	int err = herd_path_get(t, path, &parent, &name, &len);
 
 	if (!err)
-		err = reserve(l, 1);
+		err = herd_loose_reserve(l, 1);
 	if (err)
 		return err;
 	l->v[l->n++] = (struct herd_loose_name){
@@ -231,8 +231,9 @@ int herd_loose_decode(struct herd_loose *l, uint32_t holder, const void *bytes,
 {
 	struct herd_cursor c = herd_cursor(bytes, len);
 	uint32_t last = 0;
-	int err = len % HERD_LOOSE_NAME ? -EBADMSG :
-					  reserve(l, len / HERD_LOOSE_NAME);
+	int err = len % HERD_LOOSE_NAME ?
+			  -EBADMSG :
+			  herd_loose_reserve(l, len / HERD_LOOSE_NAME);
 
 	if (err)
 		return err;

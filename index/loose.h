@@ -40,6 +40,8 @@ struct herd_loose {
 };
 
 void herd_loose_deinit(struct herd_loose *l);
+/* Room for n more. */
+int herd_loose_reserve(struct herd_loose *l, size_t n);
 /* A path that `holder` alone has; each once. */
 int herd_loose_add(struct herd_loose *l, struct herd_txn *t, uint32_t path,
 		   uint32_t holder, const struct herd_variant *variant);

@@ -84,7 +84,8 @@ static int make_index(struct herd_loose *l)
 		l->index[i] = (uint32_t)k + 1;
 	}
 	for (size_t k = 0; k < l->n; k++)
-		l->v[k].up = herd_loose_find(l, l->v[k].parent);
+		l->v[k].up = k && l->v[k].parent == l->v[k - 1].parent ?
+			l->v[k - 1].up : herd_loose_find(l, l->v[k].parent);
 	return 0;
 }
 
@@ -93,23 +94,23 @@ static int make_index(struct herd_loose *l)
 /* How many holders a key has. */
 struct votes {
 	uint64_t key;
-	uint32_t holders;	/* 0: a free slot */
+	uint32_t holders;
 	uint32_t first, last;	/* of the holders */
 	bool noted;	/* who lacks it */
 };
 
+/* Of few keys, mostly: they lie together, and are found by a larger table. */
 struct ballot {
 	struct votes *v;
-	size_t n;	/* a power of two */
+	size_t n, cap;
+	uint32_t *slots;	/* a place in v and 1; 0: free */
+	size_t n_slots;	/* a power of two */
 };
 
-static struct votes *votes_of(const struct ballot *b, uint64_t key)
+static void ballot_deinit(struct ballot *b)
 {
-	size_t i = herd_idmap_hash(key) & (b->n - 1);
-
-	while (b->v[i].holders && b->v[i].key != key)
-		i = (i + 1) & (b->n - 1);
-	return &b->v[i];
+	free(b->v);
+	free(b->slots);
 }
 
 static bool has_vote(const struct herd_loose_name *name)
@@ -117,18 +118,46 @@ static bool has_vote(const struct herd_loose_name *name)
 	return name->state == LOOSE_ASKED || name->witness;
 }
 
-/* In order of holders. */
-static void cast(const struct ballot *b, const struct herd_loose_name *name)
+static int add_votes(struct ballot *b, const struct herd_loose_name *name)
 {
-	struct votes *v = votes_of(b, name->vote);
+	if (b->n == b->cap) {
+		size_t cap = b->cap ? b->cap * 2 : 64;
+		struct votes *v = reallocarray(b->v, cap, sizeof(*v));
 
-	if (!v->holders)
-		*v = (struct votes){ .key = name->vote,
-				     .first = name->holder };
-	else if (v->last == name->holder)
-		return;
+		if (!v)
+			return -ENOMEM;
+		b->v = v;
+		b->cap = cap;
+	}
+	b->v[b->n++] = (struct votes){ .key = name->vote,
+				       .first = name->holder };
+	return 0;
+}
+
+/* In order of holders. Of one that is asked, where its key is counted becomes
+   alike. */
+static int cast(struct ballot *b, struct herd_loose_name *name)
+{
+	size_t i = herd_idmap_hash(name->vote) & (b->n_slots - 1);
+
+	while (b->slots[i] && b->v[b->slots[i] - 1].key != name->vote)
+		i = (i + 1) & (b->n_slots - 1);
+	if (!b->slots[i]) {
+		int err = add_votes(b, name);
+
+		if (err)
+			return err;
+		b->slots[i] = (uint32_t)b->n;
+	}
+	struct votes *v = &b->v[b->slots[i] - 1];
+
+	if (name->state == LOOSE_ASKED)
+		name->alike = b->slots[i] - 1;
+	if (v->holders && v->last == name->holder)
+		return 0;
 	v->holders++;
 	v->last = name->holder;
+	return 0;
 }
 
 /* Whose names are counted. */
@@ -219,11 +248,13 @@ static int note_missing(struct herd_loose *l, const struct herd_loose_name *name
 
 /* ---- asking ---- */
 
-/* How many are alike, of all that are asked; *ret_asked: how many are. */
+/* Counts all that are asked, and who stands as witness; *ret_asked: how many
+   are. */
 static int tally_votes(struct herd_loose *l, struct ballot *b,
 		       size_t *ret_asked)
 {
 	size_t asked = 0, votes = 0;
+	int err = 0;
 
 	for (size_t i = 0; i < l->n; i++) {
 		asked += l->v[i].state == LOOSE_ASKED;
@@ -232,42 +263,50 @@ static int tally_votes(struct herd_loose *l, struct ballot *b,
 	*ret_asked = asked;
 	if (!asked)
 		return 0;
-	for (b->n = 16; b->n < votes * 2;)
-		b->n *= 2;
-	b->v = calloc(b->n, sizeof(*b->v));
-	if (!b->v)
+	for (b->n_slots = 16; b->n_slots < votes * 2;)
+		b->n_slots *= 2;
+	b->slots = calloc(b->n_slots, sizeof(*b->slots));
+	if (!b->slots)
 		return -ENOMEM;
-	for (size_t i = 0; i < l->n; i++)
+	for (size_t i = 0; i < l->n && !err; i++)
 		if (has_vote(&l->v[i]))
-			cast(b, &l->v[i]);
-	for (size_t i = 0; i < l->n; i++)
-		if (l->v[i].state == LOOSE_ASKED)
-			l->v[i].alike =
-				votes_of(b, l->v[i].vote)->holders - 1;
-	return 0;
+			err = cast(b, &l->v[i]);
+	return err;
 }
 
-static void ballot_deinit(struct ballot *b)
+/* How many are alike decides, and who lacks what is found out while all votes
+   are there yet. */
+static int open_ballot(struct herd_loose *l, const struct counting *c,
+		       struct ballot *b, bool by_form)
 {
-	free(b->v);
+	int err = 0;
+
+	for (size_t i = 0; i < l->n && !err; i++) {
+		struct herd_loose_name *name = &l->v[i];
+
+		if (name->state != LOOSE_ASKED)
+			continue;
+		struct votes *votes = &b->v[name->alike];
+
+		name->alike = votes->holders - 1;
+		if (by_form &&
+		    is_loose(name, (uint32_t)c->n_members, c->baseline))
+			err = note_missing(l, name, c, votes);
+	}
+	return err;
 }
 
 /* Those that were asked become loose, or what `otherwise` says. */
 static int count(struct herd_loose *l, const struct counting *c, bool by_form,
 		 enum herd_loose_state otherwise, bool *ret_any)
 {
-	CLEANUP(ballot_deinit) struct ballot b = { NULL, 0 };
+	CLEANUP(ballot_deinit) struct ballot b = { .n = 0 };
 	size_t asked;
 	int err = tally_votes(l, &b, &asked);
 
 	if (err || !asked)
 		return err;
-	/* who lacks what is found out while all votes are there yet */
-	for (size_t i = 0; by_form && i < l->n && !err; i++)
-		if (l->v[i].state == LOOSE_ASKED &&
-		    is_loose(&l->v[i], (uint32_t)c->n_members, c->baseline))
-			err = note_missing(l, &l->v[i], c,
-					   votes_of(&b, l->v[i].vote));
+	err = open_ballot(l, c, &b, by_form);
 	for (size_t i = 0; i < l->n && !err; i++) {
 		struct herd_loose_name *name = &l->v[i];
 
