@@ -105,6 +105,7 @@ struct ballot {
 	size_t n, cap;
 	uint32_t *slots;	/* a place in v and 1; 0: free */
 	size_t n_slots;	/* a power of two */
+	uint32_t last;	/* what was found last: the next is often the same */
 };
 
 static void ballot_deinit(struct ballot *b)
@@ -134,12 +135,14 @@ static int add_votes(struct ballot *b, const struct herd_loose_name *name)
 	return 0;
 }
 
-/* In order of holders. Of one that is asked, where its key is counted becomes
-   alike. */
-static int cast(struct ballot *b, struct herd_loose_name *name)
+/* Where the key of a name is counted; there may be none yet. */
+static int votes_of(struct ballot *b, const struct herd_loose_name *name)
 {
-	size_t i = herd_idmap_hash(name->vote) & (b->n_slots - 1);
+	size_t i;
 
+	if (b->n && b->v[b->last].key == name->vote)
+		return 0;
+	i = herd_idmap_hash(name->vote) & (b->n_slots - 1);
 	while (b->slots[i] && b->v[b->slots[i] - 1].key != name->vote)
 		i = (i + 1) & (b->n_slots - 1);
 	if (!b->slots[i]) {
@@ -149,10 +152,22 @@ static int cast(struct ballot *b, struct herd_loose_name *name)
 			return err;
 		b->slots[i] = (uint32_t)b->n;
 	}
-	struct votes *v = &b->v[b->slots[i] - 1];
+	b->last = b->slots[i] - 1;
+	return 0;
+}
+
+/* In order of holders. Of one that is asked, where its key is counted becomes
+   alike. */
+static int cast(struct ballot *b, struct herd_loose_name *name)
+{
+	int err = votes_of(b, name);
+
+	if (err)
+		return err;
+	struct votes *v = &b->v[b->last];
 
 	if (name->state == LOOSE_ASKED)
-		name->alike = b->slots[i] - 1;
+		name->alike = b->last;
 	if (v->holders && v->last == name->holder)
 		return 0;
 	v->holders++;
@@ -356,19 +371,49 @@ static uint64_t key_of(enum how how, uint64_t where, uint64_t kind,
  */
 static void ask_top(struct herd_loose *l, enum how how)
 {
+	const struct herd_loose_name *last = NULL;
+	uint64_t last_form = 0;
+
 	for (size_t i = 0; i < l->n; i++) {
 		struct herd_loose_name *name = &l->v[i];
 
 		if (name->up != NONE || name->state != LOOSE_OPEN ||
 		    (how == HOW_FORM && !name->templated))
 			continue;
-		name->key = key_of(how, name->parent, name->kind,
-				   how == HOW_FORM ? name->form :
-						     name->templated);
+		uint64_t form = how == HOW_FORM ? name->form : name->templated;
+
+		/* in a cache there are many in a row */
+		if (!last || last->parent != name->parent ||
+		    last->kind != name->kind || last_form != form)
+			name->key = key_of(how, name->parent, name->kind,
+					   form);
+		else
+			name->key = last->key;
+		last = name;
+		last_form = form;
 		name->by_form = how == HOW_FORM;
 		name->vote = name->key;
 		name->state = LOOSE_ASKED;
 	}
+}
+
+static bool is_open_empty(const struct herd_loose_name *name)
+{
+	return name->nothing && name->state == LOOSE_OPEN;
+}
+
+static bool is_open_number(const struct herd_loose_name *name)
+{
+	return name->up == NONE && name->state == LOOSE_OPEN && name->as_hex;
+}
+
+static bool any_is(const struct herd_loose *l,
+		   bool (*is)(const struct herd_loose_name *name))
+{
+	for (size_t i = 0; i < l->n; i++)
+		if (is(&l->v[i]))
+			return true;
+	return false;
 }
 
 /*
@@ -377,9 +422,11 @@ static void ask_top(struct herd_loose *l, enum how how)
  */
 static void ask_empty(struct herd_loose *l)
 {
+	if (!any_is(l, is_open_empty))
+		return;
 	for (size_t i = 0; i < l->n; i++) {
 		struct herd_loose_name *name = &l->v[i];
-		bool asked = name->nothing && name->state == LOOSE_OPEN;
+		bool asked = is_open_empty(name);
 
 		name->witness = false;
 		if (!name->templated || (name->up != NONE &&
@@ -398,6 +445,8 @@ static void ask_empty(struct herd_loose *l)
 /* Open names of digits alone, where those of the hex form are loose. */
 static void ask_digits(struct herd_loose *l)
 {
+	if (!any_is(l, is_open_number))
+		return;
 	for (size_t i = 0; i < l->n; i++) {
 		struct herd_loose_name *name = &l->v[i];
 
@@ -405,8 +454,7 @@ static void ask_digits(struct herd_loose *l)
 				name->state == LOOSE_YES;
 		if (name->witness)
 			name->vote = name->key;
-		if (name->up != NONE || name->state != LOOSE_OPEN ||
-		    !name->as_hex)
+		if (!is_open_number(name))
 			continue;
 		name->vote = key_of(HOW_FORM, name->parent, name->kind,
 				    name->as_hex);
