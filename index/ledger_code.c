@@ -62,8 +62,11 @@ static uint64_t sum_of(const void *data, size_t len, uint32_t holder)
 
 static int seal(struct herd_buf *out, uint32_t holder)
 {
+	static const uint8_t none[1];
+
 	if (!out->failed)
-		herd_buf_be64(out, sum_of(out->data, out->len, holder));
+		herd_buf_be64(out, sum_of(out->len ? out->data : none, out->len,
+					  holder));
 	return herd_buf_error(out);
 }
 
@@ -80,6 +83,14 @@ static int unseal(const void *data, size_t len, uint32_t holder,
 		return -EBADMSG;
 	*ret = herd_cursor(data, len - SUM_LEN);
 	return 0;
+}
+
+int herd_ledger_seal(const void *data, size_t len, uint32_t holder,
+		     struct herd_buf *out)
+{
+	if (len)
+		herd_buf_put(out, data, len);
+	return seal(out, holder);
 }
 
 /* ---- a member's ---- */

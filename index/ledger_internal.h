@@ -84,6 +84,10 @@ int herd_ledger_encode(const struct herd_ledger *l, struct herd_buf *out);
 /* -EBADMSG. *ret is to be deinitialised whatever comes back. */
 int herd_ledger_decode(const void *data, size_t len, struct herd_ledger *ret);
 
+/* Any bytes as a record, with the right sum: for tests. */
+int herd_ledger_seal(const void *data, size_t len, uint32_t holder,
+		     struct herd_buf *out);
+
 /* One member's record: how many variants it alone has, how many of them a
    package vouches for, and its names. */
 struct herd_ledger_own {

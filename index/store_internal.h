@@ -75,6 +75,8 @@ struct herd_txn {
 	/* problem table: the number of the instance's next one */
 	uint32_t problem_instance, problem_next;
 	uint64_t reads;	/* records looked at */
+	uint32_t folder;	/* whose path is known, or 0 */
+	struct herd_buf folder_path;
 };
 
 /* LMDB's code as ours. */

@@ -206,6 +206,7 @@ static void end_txn(struct herd_txn *t)
 	settle(s, t);
 	if (t->write)
 		pthread_mutex_unlock(&s->writing);
+	herd_buf_deinit(&t->folder_path);
 	free(t);
 }
 

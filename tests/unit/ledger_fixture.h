@@ -43,6 +43,7 @@ struct lf_herd {
 	/* what kind of herd */
 	unsigned volatiles, names, upgraded;
 	bool lists;
+	bool loners;	/* nobody has what is another's own */
 };
 
 static inline uint32_t lf_random(struct lf_herd *w, uint32_t below)
@@ -143,7 +144,7 @@ static inline int lf_by_path(const void *a, const void *b)
 /* Mostly its own number, now and then that of another: it has the same. */
 static inline uint32_t lf_whose(struct lf_herd *w, uint32_t own)
 {
-	return w->n && !lf_random(w, 8) ?
+	return w->n && !w->loners && !lf_random(w, 8) ?
 		       w->ids[lf_random(w, (uint32_t)w->n)] : own;
 }
 

@@ -187,10 +187,174 @@ static void same_as_from_nothing(void **state)
 	assert_true(from_nothing > herds);
 }
 
+/* ---- damage ---- */
+
+static bool is_by_ledger(struct lf_herd *w)
+{
+	struct herd_herd *h;
+	bool by_ledger;
+
+	assert_int_equal(herd_herd_make(w->t, &w->g, &h, NULL), 0);
+	by_ledger = herd_herd_by_ledger(h);
+	herd_herd_destroy(h);
+	return by_ledger;
+}
+
+static void grow_to(struct lf_herd *w, size_t n)
+{
+	while (w->n < n)
+		lf_attach(w, HERD_ROLE_MEMBER);
+}
+
+/* A record that is cut, changed, another's or gone is not believed. */
+static void damage_is_noticed(void **state)
+{
+	struct test_herd h;
+	struct records r;
+
+	(void)state;
+	begin(&h, 99);
+	h.w->volatiles = 8;
+	h.w->names = 6;
+	grow_to(h.w, 12);
+	assert_true(is_by_ledger(h.w));
+	take_records(h.w, &r);
+	assert_true(r.n > 6);
+	for (size_t i = 0; i < r.n; i++) {
+		struct record *v = &r.v[i];
+		uint32_t id = h.w->g.id;
+
+		for (size_t at = 0; at < v->len; at += 1 + v->len / 37) {
+			v->bytes[at] ^= 1u << (at % 8);
+			assert_int_equal(herd_ledger_put(h.w->t, id, v->holder,
+							 v->bytes, v->len), 0);
+			assert_false(is_by_ledger(h.w));
+			v->bytes[at] ^= 1u << (at % 8);
+			assert_int_equal(herd_ledger_put(h.w->t, id, v->holder,
+							 v->bytes, at), 0);
+			assert_false(is_by_ledger(h.w));
+		}
+		struct record *other = &r.v[(i + 1) % r.n];
+
+		assert_int_equal(herd_ledger_put(h.w->t, id, v->holder,
+						 other->bytes, other->len), 0);
+		assert_false(is_by_ledger(h.w));
+		lf_compare(h.w);
+		put_records(h.w, &r);
+		assert_true(is_by_ledger(h.w));
+		if (!i)
+			continue;
+		/* it is not there at all */
+		size_t n = r.n;
+		struct record last = r.v[n - 1];
+
+		r.v[n - 1] = r.v[i];
+		r.v[i] = last;
+		r.n = n - 1;
+		put_records(h.w, &r);
+		assert_false(is_by_ledger(h.w));
+		r.n = n;
+		r.v[i] = r.v[n - 1];
+		r.v[n - 1] = last;
+		put_records(h.w, &r);
+	}
+	free_records(&r);
+	end(&h);
+}
+
+/* Whoever comes after damage has it made again. */
+static void made_again(void **state)
+{
+	struct test_herd h;
+
+	(void)state;
+	begin(&h, 5);
+	h.w->volatiles = 8;
+	h.w->names = 6;
+	grow_to(h.w, 3);
+	assert_false(is_by_ledger(h.w));
+	grow_to(h.w, 9);
+	assert_true(is_by_ledger(h.w));
+	assert_int_equal(herd_ledger_put(h.w->t, h.w->g.id, 0, "damaged", 7),
+			 0);
+	assert_false(is_by_ledger(h.w));
+	grow_to(h.w, 10);
+	assert_true(is_by_ledger(h.w));
+	/* neither without somebody nor with a baseline it is about this herd */
+	lf_detach(h.w, 4);
+	assert_false(is_by_ledger(h.w));
+	grow_to(h.w, 11);
+	assert_true(is_by_ledger(h.w));
+	lf_attach(h.w, HERD_ROLE_BASELINE);
+	assert_false(is_by_ledger(h.w));
+	grow_to(h.w, 13);
+	assert_true(is_by_ledger(h.w));
+	/* nor is there one where the reference is gone */
+	for (size_t i = 0; i < h.w->n; i++)
+		if (h.w->ids[i] == h.w->g.reference)
+			lf_detach(h.w, i);
+	grow_to(h.w, 14);
+	assert_false(is_by_ledger(h.w));
+	lf_compare(h.w);
+	end(&h);
+}
+
+/* ---- work ---- */
+
+static uint64_t reads_of(struct lf_herd *w, unsigned without, size_t from,
+			 size_t to)
+{
+	uint64_t before = herd_txn_reads(w->t);
+	struct herd_herd *h;
+
+	assert_int_equal(herd_herd_make_without(w->t, &w->g, without, &h, NULL),
+			 0);
+	assert_int_equal(herd_herd_by_ledger(h), !without);
+	for (size_t i = from; i < to; i++) {
+		struct herd_finding *f = NULL;
+		size_t n;
+
+		assert_int_equal(herd_judge_instance(w->t, h, w->ids[i], &f,
+						     &n, NULL), 0);
+		free(f);
+	}
+	herd_herd_destroy(h);
+	return herd_txn_reads(w->t) - before;
+}
+
+/* Records read for the newcomer, against those for all others from nothing. */
+static void work_is_the_newcomers(void **state)
+{
+	uint64_t joined[2], judged[2], all;
+	struct test_herd h;
+
+	(void)state;
+	begin(&h, 7);
+	h.w->volatiles = 12;
+	h.w->names = 12;
+	h.w->loners = true;
+	for (unsigned i = 0; i < 2; i++) {
+		grow_to(h.w, i ? 59 : 29);
+		joined[i] = herd_txn_reads(h.w->t);
+		lf_attach(h.w, HERD_ROLE_MEMBER);
+		joined[i] = herd_txn_reads(h.w->t) - joined[i];
+		judged[i] = reads_of(h.w, 0, h.w->n - 1, h.w->n);
+	}
+	all = reads_of(h.w, HERD_WITHOUT_LEDGER, 0, h.w->n - 1);
+	/* but for a record a member it does not grow with the herd */
+	assert_true(judged[1] * 50 < all * 2);
+	assert_true(judged[1] < 2 * judged[0]);
+	assert_true(joined[1] < 2 * joined[0]);
+	end(&h);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(same_as_from_nothing),
+		cmocka_unit_test(damage_is_noticed),
+		cmocka_unit_test(made_again),
+		cmocka_unit_test(work_is_the_newcomers),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
