@@ -215,7 +215,7 @@ static int make_path(void *arg, uint32_t path)
 {
 	struct making *m = arg;
 	struct herd_ledger_place p;
-	struct herd_ledger_sum s;
+	struct herd_ledger_sum s = { 0 };
 	int err = herd_ledger_place_get(m->t, m->g, path, &p);
 
 	m->path = path;
