@@ -24,9 +24,9 @@ struct reading {
 	struct herd_herd *h;
 	struct herd_ledger l;
 	bool reference_is_member;
-	bool begun;	/* the record for all was there */
+	bool begun; /* the record for all was there */
 	uint32_t holders;
-	uint32_t alone, vouched;	/* of whom has most */
+	uint32_t alone, vouched; /* of whom has most */
 };
 
 static void reading_deinit(struct reading *r)

@@ -42,12 +42,12 @@ struct joining {
 	bool reference_is_member;
 	struct edit *edits;
 	size_t n_edits, cap_edits;
-	struct herd_idmap by_holder;	/* → place in edits */
-	uint32_t alone, vouched;	/* of the newcomer */
-	struct herd_loose names;	/* its own */
-	struct herd_ledger_features all, lacks;	/* as they become */
-	struct herd_ids look;	/* the same */
-	size_t next_look;	/* in l.look */
+	struct herd_idmap by_holder;		/* → place in edits */
+	uint32_t alone, vouched;		/* of the newcomer */
+	struct herd_loose names;		/* its own */
+	struct herd_ledger_features all, lacks; /* as they become */
+	struct herd_ids look;			/* the same */
+	size_t next_look;			/* in l.look */
 };
 
 static void joining_deinit(struct joining *j)
@@ -74,7 +74,7 @@ static int begin_edit(struct joining *j, uint32_t holder, struct edit **ret)
 
 	if (!err)
 		err = herd_ledger_own_decode(bytes, len, holder, &own);
-	if (err)	/* of one that had something alone there is a record */
+	if (err) /* of one that had something alone there is a record */
 		return err == -ENOENT ? -EBADMSG : err;
 	if (j->n_edits == j->cap_edits) {
 		size_t cap = j->cap_edits ? j->cap_edits * 2 : 16;
@@ -87,7 +87,8 @@ static int begin_edit(struct joining *j, uint32_t holder, struct edit **ret)
 	}
 	struct edit *e = &j->edits[j->n_edits];
 
-	*e = (struct edit){ .holder = holder, .alone = own.alone,
+	*e = (struct edit){ .holder = holder,
+			    .alone = own.alone,
 			    .vouched = own.vouched };
 	if (own.len)
 		herd_buf_put(&e->names, own.names, own.len);
@@ -165,10 +166,10 @@ static int compare_came(const void *a, const void *b)
 static int check_reference(struct joining *j)
 {
 	struct edit *e;
-	int err = j->reference_is_member ?
-		edit_of(j, j->g->reference, &e) : -EBADMSG;
+	int err = j->reference_is_member ? edit_of(j, j->g->reference, &e) :
+					   -EBADMSG;
 
-	if (err == -EBADMSG)	/* it has no record */
+	if (err == -EBADMSG) /* it has no record */
 		return 0;
 	if (err)
 		return err;
@@ -236,13 +237,14 @@ static int join_feature(struct joining *j, uint32_t path,
 		return 0;
 	}
 	if (v->count >= members - 1) {
-		struct herd_ledger_features *had = v->count == members ?
-			&j->l.all : &j->l.lacks;
+		struct herd_ledger_features *had =
+			v->count == members ? &j->l.all : &j->l.lacks;
 
 		was = find_feature(had, path);
 		return was ? herd_ledger_feature_add(
-			v->count == members ? &j->all : &j->lacks, path,
-			was->vouched + packaged) : -EBADMSG;
+				     v->count == members ? &j->all : &j->lacks,
+				     path, was->vouched + packaged) :
+			     -EBADMSG;
 	}
 	if (v->count > 2)
 		return 0;
@@ -298,8 +300,8 @@ static int join_stack(struct joining *j, struct herd_ledger_stack *stack,
 		      struct herd_ledger_sum *ret)
 {
 	uint8_t key[32];
-	int err = herd_tally_find(j->t, j->g->id, p->path, own, key,
-				  &ret->found);
+	int err =
+		herd_tally_find(j->t, j->g->id, p->path, own, key, &ret->found);
 
 	if (err)
 		return err == -ENOENT ? -EBADMSG : err;
@@ -336,8 +338,9 @@ static int keep_looks(struct joining *j, uint64_t end)
 {
 	int err = 0;
 
-	for (; j->next_look < j->l.look.n &&
-	     j->l.look.v[j->next_look] < end && !err; j->next_look++)
+	for (; j->next_look < j->l.look.n && j->l.look.v[j->next_look] < end &&
+	       !err;
+	     j->next_look++)
 		err = herd_ids_add(&j->look, j->l.look.v[j->next_look]);
 	return err;
 }
@@ -364,7 +367,8 @@ static int join_path(struct joining *j, const struct herd_came *came)
 	j->next_look += j->next_look < j->l.look.n &&
 			j->l.look.v[j->next_look] == came->path;
 	return herd_ledger_looks(&p, j->g->members, s.others, s.tokens) ?
-		       herd_ids_add(&j->look, came->path) : 0;
+		       herd_ids_add(&j->look, came->path) :
+		       0;
 }
 
 /* ---- writing ---- */
@@ -378,8 +382,8 @@ static int put_own(struct joining *j, uint32_t holder, uint32_t alone,
 	int err = names->failed ? -ENOMEM :
 				  herd_ledger_own_encode(&own, holder, &out);
 
-	return err ? err : herd_ledger_put(j->t, j->g->id, holder, out.data,
-					   out.len);
+	return err ? err :
+		     herd_ledger_put(j->t, j->g->id, holder, out.data, out.len);
 }
 
 static int put_newcomer(struct joining *j)
@@ -433,8 +437,8 @@ static int put_all(struct joining *j)
 		qsort(j->l.lacks.v, j->l.lacks.n, sizeof(*j->l.lacks.v),
 		      compare_feature);
 	err = herd_ledger_encode(&j->l, &out);
-	return err ? err : herd_ledger_put(j->t, j->g->id, 0, out.data,
-					   out.len);
+	return err ? err :
+		     herd_ledger_put(j->t, j->g->id, 0, out.data, out.len);
 }
 
 /* ---- the whole ---- */
@@ -452,16 +456,21 @@ static int open_ledger(struct joining *j)
 	if (err)
 		return err == -ENOENT ? -EBADMSG : err;
 	return (uint64_t)j->l.members + 1 != g->members ||
-	       j->l.reference != g->reference ||
-	       j->l.baseline != g->baseline || j->l.last >= j->instance ||
-	       j->n_came > HERD_CLUSTER_OWN_MAX ? -EBADMSG : 0;
+			       j->l.reference != g->reference ||
+			       j->l.baseline != g->baseline ||
+			       j->l.last >= j->instance ||
+			       j->n_came > HERD_CLUSTER_OWN_MAX ?
+		       -EBADMSG :
+		       0;
 }
 
 static int join(struct herd_txn *t, const struct herd_group *g,
 		uint32_t instance, const struct herd_came *v, size_t n)
 {
-	CLEANUP(joining_deinit) struct joining j = {
-		.t = t, .g = g, .instance = instance, .came = v, .n_came = n };
+	CLEANUP(joining_deinit)
+	struct joining j = {
+		.t = t, .g = g, .instance = instance, .came = v, .n_came = n
+	};
 	int err = open_ledger(&j);
 
 	if (err)

@@ -334,8 +334,9 @@ static int get_features(struct herd_cursor *in, uint32_t members,
 	ret->cap = (size_t)n + 1;
 	for (; ret->n < n && !in->bad; ret->n++) {
 		last = next_path(in, last);
-		ret->v[ret->n] = (struct herd_ledger_feature){
-			last, number(in, members) };
+		ret->v[ret->n] =
+			(struct herd_ledger_feature){ last,
+						      number(in, members) };
 	}
 	return in->bad ? -EBADMSG : 0;
 }

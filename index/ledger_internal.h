@@ -30,14 +30,14 @@ struct herd_ledger_feature {
 };
 
 struct herd_ledger_features {
-	struct herd_ledger_feature *v;	/* by path */
+	struct herd_ledger_feature *v; /* by path */
 	size_t n, cap;
 };
 
 /* A variant that can be the herd's. */
 struct herd_ledger_shown {
-	uint8_t key[32];	/* its tally's: their order */
-	bool pinned;	/* it is the baseline's */
+	uint8_t key[32]; /* its tally's: their order */
+	bool pinned;	 /* it is the baseline's */
 	struct herd_tally tally;
 };
 
@@ -54,25 +54,25 @@ struct herd_ledger_kind {
  */
 struct herd_ledger_stack {
 	uint32_t path;
-	uint32_t others;	/* members that have another variant */
-	uint32_t variants;	/* that they have */
-	uint32_t tokens;	/* members that differ by their tokens alone */
-	uint32_t holder;	/* the first of those */
-	struct herd_ledger_shown *shown;	/* by key */
-	struct herd_ledger_kind *kinds;	/* by key */
+	uint32_t others;   /* members that have another variant */
+	uint32_t variants; /* that they have */
+	uint32_t tokens;   /* members that differ by their tokens alone */
+	uint32_t holder;   /* the first of those */
+	struct herd_ledger_shown *shown; /* by key */
+	struct herd_ledger_kind *kinds;	 /* by key */
 	uint32_t n_shown, n_kinds;
 };
 
 struct herd_ledger {
 	/* the herd that it is about; last: the member that came last */
 	uint32_t reference, baseline, members, last;
-	uint32_t holders;	/* records beside this one */
-	uint64_t names;	/* in them */
-	uint64_t rows;	/* differences of all members together */
-	uint64_t shared;	/* variants that two have, and two have not */
-	struct herd_ledger_features all, lacks;	/* all have, all but one */
-	struct herd_ids look;	/* paths that may be to be looked at */
-	struct herd_ledger_stack *stacks;	/* by path */
+	uint32_t holders; /* records beside this one */
+	uint64_t names;	  /* in them */
+	uint64_t rows;	  /* differences of all members together */
+	uint64_t shared;  /* variants that two have, and two have not */
+	struct herd_ledger_features all, lacks; /* all have, all but one */
+	struct herd_ids look; /* paths that may be to be looked at */
+	struct herd_ledger_stack *stacks; /* by path */
 	size_t n_stacks, cap_stacks;
 };
 
@@ -92,7 +92,7 @@ int herd_ledger_seal(const void *data, size_t len, uint32_t holder,
    package vouches for, and its names. */
 struct herd_ledger_own {
 	uint32_t alone, vouched;
-	const void *names;	/* borrowed; herd_loose_encode */
+	const void *names; /* borrowed; herd_loose_encode */
 	size_t len;
 };
 int herd_ledger_own_encode(const struct herd_ledger_own *own, uint32_t holder,
@@ -107,7 +107,7 @@ struct herd_ledger_place {
 	struct herd_txn *t;
 	uint32_t group, path;
 	struct herd_variant reference;
-	struct herd_variant baseline;	/* absent where there is none */
+	struct herd_variant baseline; /* absent where there is none */
 	bool has_baseline;
 };
 int herd_ledger_place_get(struct herd_txn *t, const struct herd_group *g,
@@ -143,11 +143,11 @@ void herd_ledger_stack_remove(struct herd_ledger *l,
 
 /* All that is known of one path, in one pass over its tallies. */
 struct herd_ledger_sum {
-	uint32_t others, variants, tokens;	/* as in a stack */
-	uint64_t present;	/* members that have something there */
-	struct herd_tally only[2];	/* the first of what they have */
+	uint32_t others, variants, tokens; /* as in a stack */
+	uint64_t present;	   /* members that have something there */
+	struct herd_tally only[2]; /* the first of what they have */
 	uint32_t n_only;
-	struct herd_tally found;	/* of the variant that is looked for */
+	struct herd_tally found; /* of the variant that is looked for */
 };
 /* wanted: looked for, or NULL; -EBADMSG where nobody has it. */
 int herd_ledger_sum_get(const struct herd_ledger_place *p,

@@ -63,8 +63,12 @@ int herd_ledger_sum_get(const struct herd_ledger_place *p,
 			int (*each)(void *arg, const struct herd_tally *v),
 			void *arg, struct herd_ledger_sum *ret)
 {
-	struct summing sum = { .p = p, .s = ret, .members = g->members,
-			       .wanted = wanted, .each = each, .arg = arg };
+	struct summing sum = { .p = p,
+			       .s = ret,
+			       .members = g->members,
+			       .wanted = wanted,
+			       .each = each,
+			       .arg = arg };
 	int err;
 
 	*ret = (struct herd_ledger_sum){ 0 };
@@ -74,8 +78,10 @@ int herd_ledger_sum_get(const struct herd_ledger_place *p,
 	if (err)
 		return err;
 	note_present(ret, &(struct herd_tally){
-		.variant = p->reference, .count = g->members - ret->others,
-		.holder = reference_is_member ? g->reference : 0 });
+				  .variant = p->reference,
+				  .count = g->members - ret->others,
+				  .holder = reference_is_member ? g->reference :
+								  0 });
 	return 0;
 }
 
@@ -135,7 +141,7 @@ struct making {
 	struct herd_ledger l;
 	struct herd_loose names;
 	struct herd_ids members;
-	struct herd_idmap alone;	/* member → how many << 32 | vouched */
+	struct herd_idmap alone; /* member → how many << 32 | vouched */
 	bool reference_is_member;
 	uint32_t path;
 };
@@ -170,7 +176,8 @@ static int note_alone(struct making *m, uint32_t holder)
 	uint64_t *known = herd_idmap_get(&m->alone, holder), one;
 	bool packaged;
 	int err = holder ? herd_ledger_is_packaged(m->t, holder, m->path,
-						   &packaged) : 1;
+						   &packaged) :
+			   1;
 
 	if (err)
 		return err;
@@ -196,9 +203,10 @@ static int note_feature(void *arg, const struct herd_tally *v)
 		return 0;
 	}
 	err = count_vouched(m, &vouched);
-	return err ? err : herd_ledger_feature_add(
-		v->count == members ? &m->l.all : &m->l.lacks, m->path,
-		vouched);
+	return err ? err :
+		     herd_ledger_feature_add(v->count == members ? &m->l.all :
+								   &m->l.lacks,
+					     m->path, vouched);
 }
 
 static int note_stack(struct making *m, const struct herd_ledger_place *p)
@@ -228,9 +236,10 @@ static int make_path(void *arg, uint32_t path)
 		err = herd_ids_add(&m->l.look, path);
 	if (err || s.present != 1 || !p.baseline.absent)
 		return err;
-	return s.only[0].holder ? herd_loose_add(&m->names, m->t, path,
-						 s.only[0].holder,
-						 &s.only[0].variant) : 1;
+	return s.only[0].holder ?
+		       herd_loose_add(&m->names, m->t, path, s.only[0].holder,
+				      &s.only[0].variant) :
+		       1;
 }
 
 /* What is to be looked at for everybody though no member differs. */
@@ -261,8 +270,9 @@ static int check_rows(const struct making *m)
 {
 	int err = m->l.rows > ROWS_MAX;
 
-	for (size_t i = 0; i < m->members.n && !err &&
-	     m->l.rows > HERD_CLUSTER_OWN_MAX; i++) {
+	for (size_t i = 0;
+	     i < m->members.n && !err && m->l.rows > HERD_CLUSTER_OWN_MAX;
+	     i++) {
 		size_t n = 0;
 
 		if (m->members.v[i] != m->g->reference)
@@ -294,8 +304,8 @@ static int put_member(struct making *m, uint32_t id, size_t *at)
 	own.len = names.len;
 	err = names.failed ? -ENOMEM : herd_ledger_own_encode(&own, id, &out);
 	m->l.holders++;
-	return err ? err : herd_ledger_put(m->t, m->g->id, id, out.data,
-					   out.len);
+	return err ? err :
+		     herd_ledger_put(m->t, m->g->id, id, out.data, out.len);
 }
 
 static int put_all(struct making *m)
@@ -308,7 +318,7 @@ static int put_all(struct making *m)
 		herd_loose_sort(&m->names);
 	for (size_t i = 0; i < m->members.n && !err; i++)
 		err = put_member(m, m->members.v[i], &at);
-	if (!err && at < m->names.n)	/* of somebody who is no member */
+	if (!err && at < m->names.n) /* of somebody who is no member */
 		err = 1;
 	if (err)
 		return err;
@@ -319,8 +329,8 @@ static int put_all(struct making *m)
 	m->l.names = m->names.n;
 	herd_ids_sort(&m->l.look);
 	err = herd_ledger_encode(&m->l, &out);
-	return err ? err : herd_ledger_put(m->t, m->g->id, 0, out.data,
-					   out.len);
+	return err ? err :
+		     herd_ledger_put(m->t, m->g->id, 0, out.data, out.len);
 }
 
 int herd_ledger_make(struct herd_txn *t, const struct herd_group *g)

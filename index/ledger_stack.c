@@ -22,7 +22,8 @@ int herd_ledger_place_get(struct herd_txn *t, const struct herd_group *g,
 {
 	int err;
 
-	*ret = (struct herd_ledger_place){ .t = t, .group = g->id,
+	*ret = (struct herd_ledger_place){ .t = t,
+					   .group = g->id,
 					   .path = path };
 	ret->has_baseline = g->baseline != 0;
 	ret->baseline.absent = true;
@@ -82,8 +83,8 @@ static int insert_kind(struct herd_ledger_stack *s,
 
 	if (s->n_kinds == HERD_LEDGER_KINDS_MAX)
 		return 1;
-	struct herd_ledger_kind *v = reallocarray(
-		s->kinds, (size_t)s->n_kinds + 1, sizeof(*v));
+	struct herd_ledger_kind *v =
+		reallocarray(s->kinds, (size_t)s->n_kinds + 1, sizeof(*v));
 
 	if (!v)
 		return -ENOMEM;
@@ -156,8 +157,8 @@ static int insert_shown(struct herd_ledger_stack *s, const uint8_t key[32],
 
 	if (s->n_shown == HERD_LEDGER_SHOWN_MAX)
 		return 1;
-	struct herd_ledger_shown *v = reallocarray(
-		s->shown, (size_t)s->n_shown + 1, sizeof(*v));
+	struct herd_ledger_shown *v =
+		reallocarray(s->shown, (size_t)s->n_shown + 1, sizeof(*v));
 
 	if (!v)
 		return -ENOMEM;
@@ -281,8 +282,8 @@ static int make_one(void *arg, const uint8_t key[32],
 int herd_ledger_stack_make(const struct herd_ledger_place *p,
 			   struct herd_ledger_stack *ret)
 {
-	CLEANUP(herd_ledger_stack_deinit) struct herd_ledger_stack s = {
-		.path = p->path };
+	CLEANUP(herd_ledger_stack_deinit)
+	struct herd_ledger_stack s = { .path = p->path };
 	struct making m = { &s, p };
 	int err = herd_tally_each(p->t, p->group, p->path, make_one, &m);
 
@@ -363,8 +364,9 @@ int herd_ledger_stack_kept(const struct herd_ledger_stack *s,
 			v[n++] = s->shown[i].tally;
 	for (uint32_t i = 0; i < s->n_kinds; i++)
 		coarse[n_coarse++] = s->kinds[i].tally;
-	*ret = (struct herd_kept){ .path = s->path, .left_out = left - n,
-				   .v = TAKE_PTR(v), .n = n };
+	*ret = (struct herd_kept){
+		.path = s->path, .left_out = left - n, .v = TAKE_PTR(v), .n = n
+	};
 	ret->n_coarse = herd_tally_coarsen(coarse, n_coarse);
 	ret->coarse = TAKE_PTR(coarse);
 	return 0;
@@ -392,8 +394,8 @@ struct herd_ledger_stack *herd_ledger_stack_find(const struct herd_ledger *l,
 {
 	size_t at = lower_bound(l, path);
 
-	return at < l->n_stacks && l->stacks[at].path == path ?
-		       &l->stacks[at] : NULL;
+	return at < l->n_stacks && l->stacks[at].path == path ? &l->stacks[at] :
+								NULL;
 }
 
 int herd_ledger_stack_add(struct herd_ledger *l, struct herd_ledger_stack *s)

@@ -85,7 +85,8 @@ static int make_index(struct herd_loose *l)
 	}
 	for (size_t k = 0; k < l->n; k++)
 		l->v[k].up = k && l->v[k].parent == l->v[k - 1].parent ?
-			l->v[k - 1].up : herd_loose_find(l, l->v[k].parent);
+				     l->v[k - 1].up :
+				     herd_loose_find(l, l->v[k].parent);
 	return 0;
 }
 
@@ -95,17 +96,17 @@ static int make_index(struct herd_loose *l)
 struct votes {
 	uint64_t key;
 	uint32_t holders;
-	uint32_t first, last;	/* of the holders */
-	bool noted;	/* who lacks it */
+	uint32_t first, last; /* of the holders */
+	bool noted;	      /* who lacks it */
 };
 
 /* Of few keys, mostly: they lie together, and are found by a larger table. */
 struct ballot {
 	struct votes *v;
 	size_t n, cap;
-	uint32_t *slots;	/* a place in v and 1; 0: free */
-	size_t n_slots;	/* a power of two */
-	uint32_t last;	/* what was found last: the next is often the same */
+	uint32_t *slots; /* a place in v and 1; 0: free */
+	size_t n_slots;	 /* a power of two */
+	uint32_t last;	 /* what was found last: the next is often the same */
 };
 
 static void ballot_deinit(struct ballot *b)
@@ -130,8 +131,8 @@ static int add_votes(struct ballot *b, const struct herd_loose_name *name)
 		b->v = v;
 		b->cap = cap;
 	}
-	b->v[b->n++] = (struct votes){ .key = name->vote,
-				       .first = name->holder };
+	b->v[b->n++] =
+		(struct votes){ .key = name->vote, .first = name->holder };
 	return 0;
 }
 
@@ -177,7 +178,7 @@ static int cast(struct ballot *b, struct herd_loose_name *name)
 
 /* Whose names are counted. */
 struct counting {
-	const uint32_t *members;	/* ids, ascending */
+	const uint32_t *members; /* ids, ascending */
 	size_t n_members;
 	bool baseline;
 };
@@ -218,10 +219,14 @@ static int add_missing(struct herd_loose *l, const struct herd_loose_name *name,
 		l->cap_missing = cap;
 	}
 	l->missing[l->n_missing++] = (struct herd_loose_missing){
-		.instance = who, .path = name->path, .holder = name->holder,
-		.holders = have, .key = name->key,
+		.instance = who,
+		.path = name->path,
+		.holder = name->holder,
+		.holders = have,
+		.key = name->key,
 		.below = name->up != NONE &&
-			 is_missing(l, l->v[name->up].key, who) };
+			 is_missing(l, l->v[name->up].key, who)
+	};
 	return 0;
 }
 
@@ -237,7 +242,8 @@ static bool has_key(const struct herd_loose *l, uint64_t key, size_t *at,
 }
 
 /* Who of the members is not among the holders of a key. */
-static int note_missing(struct herd_loose *l, const struct herd_loose_name *name,
+static int note_missing(struct herd_loose *l,
+			const struct herd_loose_name *name,
 			const struct counting *c, struct votes *votes)
 {
 	uint32_t have = votes->holders;
@@ -339,11 +345,11 @@ static int count(struct herd_loose *l, const struct counting *c, bool by_form,
 /* ---- keys ---- */
 
 enum how {
-	HOW_FORM,	/* straight in a folder, a name of the same form */
-	HOW_EMPTY,	/* anywhere, a name of the same form, of any sort */
-	HOW_FOLDER,	/* … any name of the same kind */
-	HOW_SAME_NAME,	/* below a loose folder, a name of the same form */
-	HOW_ANY_NAME,	/* … any name of the same kind */
+	HOW_FORM,      /* straight in a folder, a name of the same form */
+	HOW_EMPTY,     /* anywhere, a name of the same form, of any sort */
+	HOW_FOLDER,    /* … any name of the same kind */
+	HOW_SAME_NAME, /* below a loose folder, a name of the same form */
+	HOW_ANY_NAME,  /* … any name of the same kind */
 };
 
 static uint64_t mix(uint64_t x)
@@ -385,8 +391,7 @@ static void ask_top(struct herd_loose *l, enum how how)
 		/* in a cache there are many in a row */
 		if (!last || last->parent != name->parent ||
 		    last->kind != name->kind || last_form != form)
-			name->key = key_of(how, name->parent, name->kind,
-					   form);
+			name->key = key_of(how, name->parent, name->kind, form);
 		else
 			name->key = last->key;
 		last = name;
@@ -429,12 +434,13 @@ static void ask_empty(struct herd_loose *l)
 		bool asked = is_open_empty(name);
 
 		name->witness = false;
-		if (!name->templated || (name->up != NONE &&
-					 l->v[name->up].state != LOOSE_YES))
+		if (!name->templated ||
+		    (name->up != NONE && l->v[name->up].state != LOOSE_YES))
 			continue;
-		name->vote = key_of(HOW_EMPTY, name->up == NONE ? name->parent :
-				    l->v[name->up].key, name->plain,
-				    name->form);
+		name->vote = key_of(HOW_EMPTY,
+				    name->up == NONE ? name->parent :
+						       l->v[name->up].key,
+				    name->plain, name->form);
 		name->witness = !asked;
 		name->by_form |= asked;
 		if (asked)

@@ -57,7 +57,8 @@ static int ledger_one(void *arg, const MDB_val *key, const MDB_val *value)
 
 int herd_ledger_each(struct herd_txn *t, uint32_t group,
 		     int (*fn)(void *arg, uint32_t holder, const void *bytes,
-			       size_t len), void *arg)
+			       size_t len),
+		     void *arg)
 {
 	struct ledger_each each = { fn, arg };
 	uint8_t prefix[4];

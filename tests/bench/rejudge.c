@@ -57,8 +57,8 @@ static double judge(struct herd_txn *t, const struct herd_group *g,
 	}
 	began = now_us() - began;
 	if (err || herd_herd_by_ledger(h) == (without != 0)) {
-		fprintf(stderr, "rejudge: %s\n", err ? strerror(-err) :
-			"the ledger does not fit");
+		fprintf(stderr, "rejudge: %s\n",
+			err ? strerror(-err) : "the ledger does not fit");
 		exit(1);
 	}
 	herd_herd_destroy(h);

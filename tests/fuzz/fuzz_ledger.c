@@ -39,7 +39,8 @@ static void check_stack(const struct herd_ledger *l,
 
 static void read_head(const uint8_t *data, size_t size)
 {
-	CLEANUP_BUF struct herd_buf bytes = HERD_BUF_INIT, again = HERD_BUF_INIT;
+	CLEANUP_BUF struct herd_buf bytes = HERD_BUF_INIT,
+				    again = HERD_BUF_INIT;
 	struct herd_ledger l, twice;
 
 	/* untouched, and with its sum put right */
@@ -72,8 +73,8 @@ static void read_own(const uint8_t *data, size_t size)
 	    herd_loose_decode(&names, HOLDER, own.names, own.len))
 		return;
 	/* of others the same ones under other numbers */
-	herd_loose_decode(&names, 9, own.names, own.len / 2 /
-			  HERD_LOOSE_NAME * HERD_LOOSE_NAME);
+	herd_loose_decode(&names, 9, own.names,
+			  own.len / 2 / HERD_LOOSE_NAME * HERD_LOOSE_NAME);
 	if (herd_loose_settle(&names, members, ARRAY_SIZE(members), false))
 		return;
 	for (uint32_t path = 1; path < 64; path++) {

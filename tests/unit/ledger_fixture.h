@@ -20,7 +20,7 @@
 struct lf_file {
 	uint32_t path, mode, uid;
 	uint32_t content;
-	uint32_t normal;	/* content with the own tokens replaced, or 0 */
+	uint32_t normal; /* content with the own tokens replaced, or 0 */
 	bool packaged, empty;
 	uint8_t sort;
 	int64_t mtime;
@@ -30,20 +30,20 @@ struct lf_herd {
 	struct herd_txn *t;
 	struct herd_group g;
 	uint64_t random;
-	unsigned came;	/* so far, for names */
-	uint32_t ids[LF_MEMBERS];	/* who is there */
+	unsigned came;		  /* so far, for names */
+	uint32_t ids[LF_MEMBERS]; /* who is there */
 	size_t n;
-	struct lf_file files[LF_PATHS];	/* of the one who comes */
+	struct lf_file files[LF_PATHS]; /* of the one who comes */
 	size_t n_files;
 	struct lf_file reference[LF_PATHS];
 	size_t n_reference;
 	struct herd_came came_with[LF_PATHS];
 	size_t n_came;
-	unsigned by_ledger, from_nothing;	/* herds that were judged */
+	unsigned by_ledger, from_nothing; /* herds that were judged */
 	/* what kind of herd */
 	unsigned volatiles, names, upgraded;
 	bool lists;
-	bool loners;	/* nobody has what is another's own */
+	bool loners; /* nobody has what is another's own */
 };
 
 static inline uint32_t lf_random(struct lf_herd *w, uint32_t below)
@@ -56,11 +56,14 @@ static inline uint32_t lf_random(struct lf_herd *w, uint32_t below)
 
 static inline void lf_encode(const struct lf_file *f, struct herd_buf *out)
 {
-	char text[32];
-	struct fx_file file = { .mode = f->mode, .uid = f->uid,
-				.content = text, .mtime = f->mtime };
+	char text[32] = "";
+	struct fx_file file = { .mode = f->mode,
+				.uid = f->uid,
+				.content = text,
+				.mtime = f->mtime };
 
-	snprintf(text, sizeof(text), f->empty ? "" : "content %u", f->content);
+	if (!f->empty)
+		snprintf(text, sizeof(text), "content %u", f->content);
 	fx_encode(&file, out);
 }
 
@@ -72,7 +75,8 @@ static inline void lf_digest(uint32_t number, uint8_t ret[32])
 static inline void lf_look(struct lf_herd *w, uint32_t id,
 			   const struct lf_file *f)
 {
-	struct herd_look look = { .sort = f->sort, .packaged = f->packaged,
+	struct herd_look look = { .sort = f->sort,
+				  .packaged = f->packaged,
 				  .normal = f->normal != 0 };
 
 	if (look.normal)
@@ -98,8 +102,8 @@ static inline void lf_put(struct lf_herd *w, uint32_t id, enum herd_role role,
 	struct herd_buf b = HERD_BUF_INIT;
 	const void *bytes;
 	size_t len;
-	int err = herd_entry_get_bytes(w->t, w->g.reference, path, &bytes,
-				       &len);
+	int err =
+		herd_entry_get_bytes(w->t, w->g.reference, path, &bytes, &len);
 
 	if (f)
 		lf_encode(f, &b);
@@ -118,11 +122,13 @@ static inline void lf_put(struct lf_herd *w, uint32_t id, enum herd_role role,
 		if (f)
 			lf_look(w, id, f);
 		if (role == HERD_ROLE_MEMBER) {
-			assert_int_equal(herd_variant_against(
-				w->t, id, w->g.reference, path, &own, &ref,
-				&mine), 0);
+			assert_int_equal(
+				herd_variant_against(w->t, id, w->g.reference,
+						     path, &own, &ref, &mine),
+				0);
 			assert_int_equal(herd_tally_add(w->t, w->g.id, path,
-							&mine, id, 1), 0);
+							&mine, id, 1),
+					 0);
 			assert_true(w->n_came < LF_PATHS);
 			w->came_with[w->n_came++] =
 				(struct herd_came){ path, mine };
@@ -145,7 +151,8 @@ static inline int lf_by_path(const void *a, const void *b)
 static inline uint32_t lf_whose(struct lf_herd *w, uint32_t own)
 {
 	return w->n && !w->loners && !lf_random(w, 8) ?
-		       w->ids[lf_random(w, (uint32_t)w->n)] : own;
+		       w->ids[lf_random(w, (uint32_t)w->n)] :
+		       own;
 }
 
 static inline struct lf_file *lf_add(struct lf_herd *w, const char *path,
@@ -157,8 +164,10 @@ static inline struct lf_file *lf_add(struct lf_herd *w, const char *path,
 	assert_true(w->n_files < LF_PATHS);
 	if (!f)
 		f = &w->files[w->n_files++];
-	*f = (struct lf_file){ .path = id, .mode = S_IFREG | 0644,
-			       .content = content, .mtime = FX_TIME,
+	*f = (struct lf_file){ .path = id,
+			       .mode = S_IFREG | 0644,
+			       .content = content,
+			       .mtime = FX_TIME,
 			       .sort = HERD_SORT_TEXT + 1 };
 	return f;
 }
@@ -166,8 +175,13 @@ static inline struct lf_file *lf_add(struct lf_herd *w, const char *path,
 static inline void lf_vary(struct lf_herd *w, struct lf_file *f, uint32_t own)
 {
 	static const uint8_t sorts[] = {
-		0, HERD_SORT_TEXT + 1, HERD_SORT_DATA + 1, HERD_SORT_SCRIPT + 1,
-		HERD_SORT_NOTHING, HERD_SORT_EMPTY + 1, HERD_SORT_KEY + 1,
+		0,
+		HERD_SORT_TEXT + 1,
+		HERD_SORT_DATA + 1,
+		HERD_SORT_SCRIPT + 1,
+		HERD_SORT_NOTHING,
+		HERD_SORT_EMPTY + 1,
+		HERD_SORT_KEY + 1,
 	};
 	uint32_t what = lf_random(w, 20);
 
@@ -190,7 +204,7 @@ static inline void lf_vary(struct lf_herd *w, struct lf_file *f, uint32_t own)
 	if (what == 8)
 		f->normal = 5000 + f->path;
 	if (what == 19)
-		w->n_files--;	/* f is the last one */
+		w->n_files--; /* f is the last one */
 }
 
 static inline void lf_names(struct lf_herd *w, uint32_t self)
@@ -264,8 +278,8 @@ static inline void lf_one(struct lf_herd *w, uint32_t own, const char *id)
 			lf_vary(w, f, own);
 	}
 	for (unsigned i = 0; i < w->volatiles; i++) {
-		snprintf(path, sizeof(path), i % 3 ? "var/log/v%u.log" :
-						   "usr/share/v%u", i);
+		snprintf(path, sizeof(path),
+			 i % 3 ? "var/log/v%u.log" : "usr/share/v%u", i);
 		lf_vary(w, lf_add(w, path, i), own);
 	}
 	/* what the first one alone lacks, or alone has, more or less */
@@ -298,7 +312,8 @@ static inline void lf_tokens(struct lf_herd *w, uint32_t instance,
 
 	assert_int_equal(herd_identity_create(&id), 0);
 	assert_int_equal(herd_identity_add(id, HERD_TOKEN_MACHINE_ID, machine,
-					   strlen(machine)), 0);
+					   strlen(machine)),
+			 0);
 	assert_int_equal(herd_identity_settle(id), 0);
 	assert_int_equal(herd_identity_encode(id, &b), 0);
 	assert_int_equal(herd_tokens_put(w->t, instance, b.data, b.len), 0);
@@ -313,7 +328,8 @@ static inline void lf_put_reference(struct lf_herd *w, uint32_t id)
 
 		lf_encode(&w->files[i], &b);
 		assert_int_equal(herd_entry_put(w->t, id, w->files[i].path,
-						b.data, b.len), 0);
+						b.data, b.len),
+				 0);
 		lf_look(w, id, &w->files[i]);
 		herd_buf_deinit(&b);
 	}
@@ -344,15 +360,20 @@ static inline void lf_put_other(struct lf_herd *w, uint32_t id,
 static inline uint32_t lf_attach(struct lf_herd *w, enum herd_role role)
 {
 	struct herd_image_file image_file = { .path = (char *)"/images/x.raw",
-					      .size = 4096, .mtime_sec = 1 };
-	struct herd_image image = { .format = (char *)"raw", .size = 4096,
-				    .files = &image_file, .n_files = 1 };
-	struct herd_instance i = { .role = role, .attached = 1700000000,
-				   .disks = &image, .n_disks = 1 };
+					      .size = 4096,
+					      .mtime_sec = 1 };
+	struct herd_image image = { .format = (char *)"raw",
+				    .size = 4096,
+				    .files = &image_file,
+				    .n_files = 1 };
+	struct herd_instance i = { .role = role,
+				   .attached = 1700000000,
+				   .disks = &image,
+				   .n_disks = 1 };
 	char machine[33];
 
 	assert_int_equal(herd_group_make(w->t, "random", &w->g), 0);
-	if (!w->g.reference)	/* the group is made anew */
+	if (!w->g.reference) /* the group is made anew */
 		w->came = 0;
 	i.group = w->g.id;
 	snprintf(i.name, sizeof(i.name), "i-%u-%u", w->came,
@@ -379,7 +400,8 @@ static inline uint32_t lf_attach(struct lf_herd *w, enum herd_role role)
 		assert_int_equal(herd_ledger_drop(w->t, w->g.id), 0);
 	else
 		assert_int_equal(herd_ledger_join(w->t, &w->g, i.id,
-						  w->came_with, w->n_came), 0);
+						  w->came_with, w->n_came),
+				 0);
 	assert_true(w->n < LF_MEMBERS);
 	w->ids[w->n++] = i.id;
 	return i.id;
@@ -457,9 +479,9 @@ static inline void lf_compare(struct lf_herd *w)
 	struct herd_herd *kept, *anew;
 
 	assert_int_equal(herd_herd_make(w->t, &w->g, &kept, NULL), 0);
-	assert_int_equal(herd_herd_make_without(w->t, &w->g,
-						HERD_WITHOUT_LEDGER, &anew,
-						NULL), 0);
+	assert_int_equal(herd_herd_make_without(
+				 w->t, &w->g, HERD_WITHOUT_LEDGER, &anew, NULL),
+			 0);
 	assert_false(herd_herd_by_ledger(anew));
 	w->by_ledger += herd_herd_by_ledger(kept);
 	w->from_nothing += !herd_herd_by_ledger(kept);

@@ -87,10 +87,10 @@ static void same_head(const struct records *kept, const struct records *anew)
 {
 	struct herd_ledger a, b;
 
-	assert_int_equal(herd_ledger_decode(kept->v[0].bytes, kept->v[0].len,
-					    &a), 0);
-	assert_int_equal(herd_ledger_decode(anew->v[0].bytes, anew->v[0].len,
-					    &b), 0);
+	assert_int_equal(
+		herd_ledger_decode(kept->v[0].bytes, kept->v[0].len, &a), 0);
+	assert_int_equal(
+		herd_ledger_decode(anew->v[0].bytes, anew->v[0].len, &b), 0);
 	assert_int_equal(a.members, b.members);
 	assert_int_equal(a.last, b.last);
 	assert_int_equal(a.names, b.names);
@@ -227,17 +227,20 @@ static void damage_is_noticed(void **state)
 		for (size_t at = 0; at < v->len; at += 1 + v->len / 37) {
 			v->bytes[at] ^= 1u << (at % 8);
 			assert_int_equal(herd_ledger_put(h.w->t, id, v->holder,
-							 v->bytes, v->len), 0);
+							 v->bytes, v->len),
+					 0);
 			assert_false(is_by_ledger(h.w));
 			v->bytes[at] ^= 1u << (at % 8);
 			assert_int_equal(herd_ledger_put(h.w->t, id, v->holder,
-							 v->bytes, at), 0);
+							 v->bytes, at),
+					 0);
 			assert_false(is_by_ledger(h.w));
 		}
 		struct record *other = &r.v[(i + 1) % r.n];
 
 		assert_int_equal(herd_ledger_put(h.w->t, id, v->holder,
-						 other->bytes, other->len), 0);
+						 other->bytes, other->len),
+				 0);
 		assert_false(is_by_ledger(h.w));
 		lf_compare(h.w);
 		put_records(h.w, &r);
@@ -314,8 +317,9 @@ static uint64_t reads_of(struct lf_herd *w, unsigned without, size_t from,
 		struct herd_finding *f = NULL;
 		size_t n;
 
-		assert_int_equal(herd_judge_instance(w->t, h, w->ids[i], &f,
-						     &n, NULL), 0);
+		assert_int_equal(herd_judge_instance(w->t, h, w->ids[i], &f, &n,
+						     NULL),
+				 0);
 		free(f);
 	}
 	herd_herd_destroy(h);
