@@ -282,6 +282,17 @@ static inline void lf_one(struct lf_herd *w, uint32_t own, const char *id)
 			 i % 3 ? "var/log/v%u.log" : "usr/share/v%u", i);
 		lf_vary(w, lf_add(w, path, i), own);
 	}
+	/* what differs by the own tokens alone, of most or of few */
+	for (unsigned i = 0; i < 4; i++) {
+		snprintf(path, sizeof(path), "etc/own%u", i);
+		struct lf_file *f = lf_add(w, path, 50 + i);
+
+		f->normal = 9000 + i;
+		if (lf_random(w, 10) < 3 + 2 * i)
+			f->content = own * 1000 + i;
+		if (!lf_random(w, 12))
+			f->normal = 0;
+	}
 	/* what the first one alone lacks, or alone has, more or less */
 	for (unsigned i = 0; i < 6; i++) {
 		snprintf(path, sizeof(path), "srv/w%u", i);
