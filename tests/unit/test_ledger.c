@@ -162,7 +162,7 @@ static void step(struct lf_herd *w, unsigned most)
 
 static void same_as_from_nothing(void **state)
 {
-	unsigned by_ledger = 0, from_nothing = 0, herds = 60;
+	unsigned by_ledger = 0, from_nothing = 0, herds = 24;
 	const char *more = getenv("LEDGER_HERDS");
 
 	(void)state;
