@@ -153,7 +153,7 @@ check-lab: lab
 # ---- bench -------------------------------------------------------------------
 
 .PHONY: bench
-bench: all $(addprefix $(B)/tests/bench/,bigstore blockserver httpblocks)
+bench: all $(addprefix $(B)/tests/bench/,bigstore rejudge blockserver httpblocks)
 	tests/bench/run.sh
 
 # ---- install -----------------------------------------------------------------

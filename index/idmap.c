@@ -20,14 +20,18 @@ static uint64_t seed(void)
 	return value;
 }
 
-static size_t slot_of(const struct herd_idmap *m, uint64_t key)
+uint64_t herd_idmap_hash(uint64_t key)
 {
 	uint64_t h = (key ^ seed()) * 0xff51afd7ed558ccdu;
 
 	h ^= h >> 32;
 	h *= 0xc4ceb9fe1a85ec53u;
-	h ^= h >> 29;
-	size_t i = h & (m->cap - 1);
+	return h ^ h >> 29;
+}
+
+static size_t slot_of(const struct herd_idmap *m, uint64_t key)
+{
+	size_t i = herd_idmap_hash(key) & (m->cap - 1);
 
 	while (m->slots[i].key && m->slots[i].key != key)
 		i = (i + 1) & (m->cap - 1);

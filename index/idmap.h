@@ -26,6 +26,9 @@ uint64_t *herd_idmap_get(const struct herd_idmap *m, uint64_t key);
 int herd_idmap_put(struct herd_idmap *m, uint64_t key, uint64_t value);
 /* Adds bits to the value of key, inserting it as 0 first. */
 int herd_idmap_or(struct herd_idmap *m, uint64_t key, uint64_t bits);
+/* Where to begin to look for a key: with the seed, so that nobody can choose
+   keys that all begin at one place. */
+uint64_t herd_idmap_hash(uint64_t key);
 /* All keys in ascending order; *ret malloced, m->n + has_zero of them. */
 int herd_idmap_keys(const struct herd_idmap *m, uint64_t **ret, size_t *ret_n);
 

@@ -391,10 +391,14 @@ static int add_like_reference(struct findings *f, uint64_t end)
 
 	for (; f->next < h->look.n && h->look.v[f->next] < end; f->next++) {
 		uint32_t path = h->look.v[f->next];
+		bool look = true;
 		int err = herd_judge_variant(f->w.t, h, h->group.reference, path,
 				      &reference);
 
-		if (!err)
+		/* a member's is the same there; who is none could be odd */
+		if (!err && h->by_ledger && !f->w.member)
+			err = herd_judge_looks_at(f->w.t, h, path, &look);
+		if (!err && look)
 			err = add(f, path, &reference);
 		if (err)
 			return err;
@@ -402,26 +406,54 @@ static int add_like_reference(struct findings *f, uint64_t end)
 	return 0;
 }
 
+/*
+ * What it has by a record of its own. 1: bytes, owner and rights are the
+ * reference's, and that is nothing (if unlike).
+ */
+static int own_variant(const struct whom *w, uint32_t path, const void *encoded,
+		       size_t len, bool unlike, struct herd_variant *ret)
+{
+	uint32_t reference = w->h->group.reference;
+	struct herd_entry own, ref = { .absent = true };
+	struct herd_variant theirs;
+	int err = herd_entry_decode(encoded, len, &own);
+
+	if (!err)
+		err = herd_entry_get_own(w->t, reference, path, &ref);
+	if (err && err != -ENOENT)
+		return err;
+	herd_variant_of(&own, ret);
+	herd_variant_of(&ref, &theirs);
+	if (unlike && herd_variant_equal(ret, &theirs))
+		return 1;
+	return herd_variant_against(w->t, w->instance, reference, path, &own,
+				    &ref, ret);
+}
+
 static int add_own(void *arg, uint32_t path, const void *encoded, size_t len)
 {
 	struct findings *f = arg;
 	const struct herd_herd *h = f->w.h;
 	struct herd_variant own;
-	bool look;
+	bool look, unlike, tallied;
 	int err = add_like_reference(f, path);
 
 	if (err)
 		return err;
-	(void)encoded;
-	(void)len;
 	look = f->next < h->look.n && h->look.v[f->next] == path;
 	f->next += look;
+	/* a member that differs is tallied itself; to be as the reference is
+	   nothing where it is not to be looked at */
+	unlike = !look && h->by_ledger && f->w.member;
 	/* where nobody differs, only times or places do */
-	if (!look && !herd_ids_have(&h->tallied, path))
-		return 0;
-	err = herd_judge_variant(f->w.t, h, f->w.instance, path, &own);
+	if (!look && !unlike) {
+		err = herd_judge_tallied(f->w.t, h, path, &tallied);
+		if (err || !tallied)
+			return err;
+	}
+	err = own_variant(&f->w, path, encoded, len, unlike, &own);
 	if (err)
-		return err;
+		return err < 0 ? err : 0;
 	return add(f, path, &own);
 }
 

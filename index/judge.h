@@ -30,6 +30,8 @@ enum herd_without {
 	HERD_WITHOUT_ROTATED = 64,
 	HERD_WITHOUT_EXPECTED = 128,
 	HERD_WITHOUT_BANDS = 256,
+	HERD_WITHOUT_LEDGER = 512,	/* all from nothing (index/ledger.h), as
+					   with any other of these */
 };
 int herd_herd_make_without(struct herd_txn *t, const struct herd_group *g,
 			   unsigned without, struct herd_herd **ret,
@@ -38,6 +40,8 @@ int herd_herd_make_without(struct herd_txn *t, const struct herd_group *g,
 unsigned herd_without_named(const char *name, size_t len);
 void herd_herd_destroy(struct herd_herd *h);
 const struct herd_group *herd_herd_group(const struct herd_herd *h);
+/* Whether it was read out of its ledger and not from nothing. */
+bool herd_herd_by_ledger(const struct herd_herd *h);
 /* May be NULL; borrowed. Right after herd_herd_make, before h is shared. */
 struct herd_knowledge;
 void herd_herd_set_knowledge(struct herd_herd *h,

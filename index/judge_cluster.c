@@ -6,8 +6,8 @@
  * lowered there (judge_lower.c), the rest deviates.
  *
  * The work is that of reading the members' differences once, and is saved
- * where there can be no bands: where no hundred versions are shared by some,
- * and nobody has a hundred alone.
+ * where there can be no bands: where too few versions are shared by some, and
+ * nobody has enough alone (herd_judge_band_signs).
  *
  * Threads: as index/judge.h says.
  */
@@ -18,9 +18,11 @@
 
 #include <string.h>
 
-/* Fewer shared versions, and fewer that one has alone, make no band. */
-#define SHARED_MIN 50
-#define ALONE_MIN 100
+/* What index/cluster.h asks of a block is 100 points: so many versions that a
+   package vouches for, or so many others; of one member 200 of those. */
+#define VOUCHED_MIN 50
+#define BARE_MIN 100
+#define BARE_ALONE_MIN 200
 /* Differences of all members together; beyond, a herd is judged as one. */
 #define ROWS_MAX (1u << 21)
 
@@ -168,15 +170,20 @@ static int make_features(const struct gathering *g, struct member_rows *m)
 	return 0;
 }
 
-static int gather(struct gathering *g)
+bool herd_judge_has_lists(struct herd_txn *t)
 {
 	uint32_t status;
-	int err = herd_path_resolve(g->t, HERD_DPKG_STATUS,
-				    strlen(HERD_DPKG_STATUS), &status);
 
-	g->lists = !err;
+	return !herd_path_resolve(t, HERD_DPKG_STATUS,
+				  strlen(HERD_DPKG_STATUS), &status);
+}
+
+static int gather(struct gathering *g)
+{
+	g->lists = herd_judge_has_lists(g->t);
 	g->members = calloc(g->h->members.n + 1, sizeof(*g->members));
-	err = g->members ? 0 : -ENOMEM;
+	int err = g->members ? 0 : -ENOMEM;
+
 	for (size_t i = 0; i < g->h->members.n && !err; i++) {
 		struct member_rows *m = &g->members[i];
 
@@ -314,13 +321,20 @@ static int cluster(const struct gathering *g, struct herd_clustering **ret)
 	return herd_cluster(members, n, NULL, ret);
 }
 
+bool herd_judge_band_signs(bool lists, uint64_t shared, uint64_t alone)
+{
+	return shared >= (lists ? VOUCHED_MIN : BARE_MIN) ||
+	       alone >= (lists ? VOUCHED_MIN : BARE_ALONE_MIN);
+}
+
 int herd_judge_cluster(struct herd_txn *t, struct herd_herd *h)
 {
 	CLEANUP(gathering_deinit) struct gathering g = { .t = t, .h = h };
 	int err;
 
-	if (h->members.n < 3 || (h->shared < SHARED_MIN &&
-				 h->alone < ALONE_MIN))
+	if (h->members.n < 3 ||
+	    !herd_judge_band_signs(herd_judge_has_lists(t), h->shared,
+				   h->alone))
 		return 0;
 	err = gather(&g);
 	if (!err)

@@ -18,7 +18,7 @@
 /* …as long as all of them stay within this many bytes. */
 #define KEEP_BYTES (32u << 20)
 
-static int ids_add(struct herd_ids *l, uint32_t id)
+int herd_ids_add(struct herd_ids *l, uint32_t id)
 {
 	if (l->n == l->cap) {
 		size_t cap = l->cap ? l->cap * 2 : 64;
@@ -45,7 +45,7 @@ bool herd_ids_have(const struct herd_ids *l, uint32_t id)
 	return l->n && bsearch(&id, l->v, l->n, sizeof(id), compare_id);
 }
 
-static void ids_sort(struct herd_ids *l)
+void herd_ids_sort(struct herd_ids *l)
 {
 	size_t n = 0;
 
@@ -86,6 +86,11 @@ static void cleanup_herd(struct herd_herd **h)
 const struct herd_group *herd_herd_group(const struct herd_herd *h)
 {
 	return &h->group;
+}
+
+bool herd_herd_by_ledger(const struct herd_herd *h)
+{
+	return h->by_ledger;
 }
 
 void herd_herd_set_knowledge(struct herd_herd *h,
@@ -189,34 +194,59 @@ struct making {
 	struct herd_txn *t;
 	struct herd_herd *h;
 	struct herd_idmap alone;	/* holder → versions that it has alone */
+	uint64_t lacks;	/* versions that all have but one */
 };
 
-/* Could there be bands? Cheap signs of it. */
-static int note_signs(struct making *m, const struct herd_stack *s)
+/* Could there be bands? What the reference lacks and all others have is a
+   feature of theirs, and one of what it has alone. */
+static int note_sign(struct making *m, uint32_t count, uint32_t holder)
 {
-	uint32_t most = 0;
+	uint32_t members = m->h->group.members;
+	uint64_t *alone;
 
-	for (size_t i = 0; i < s->n; i++)
-		if (s->tallies[i].count > most)
-			most = s->tallies[i].count;
-	for (size_t i = 0; i < s->n; i++) {
-		const struct herd_tally *tally = &s->tallies[i];
-		uint64_t *alone;
-		int err;
-
-		if (tally->count > 1) {
-			m->h->shared += tally->count < most || most * 2 <=
-					s->members;
-			continue;
-		}
-		alone = herd_idmap_get(&m->alone, tally->holder);
-		if (alone && ++*alone > m->h->alone)
-			m->h->alone = *alone;
-		err = alone ? 0 : herd_idmap_put(&m->alone, tally->holder, 1);
-		if (err)
-			return err;
-	}
+	if (count > 1 && count + 1 < members)
+		m->h->shared++;
+	else if (count > 1)
+		m->lacks += count < members;
+	else if (count == 1 && (alone = herd_idmap_get(&m->alone, holder)))
+		++*alone;
+	else if (count == 1)
+		return herd_idmap_put(&m->alone, holder, 1);
 	return 0;
+}
+
+static int note_signs(struct making *m, const struct herd_stack *s,
+		      const struct herd_variant *reference)
+{
+	int err = 0;
+
+	for (size_t i = 0; i < s->n && !err; i++) {
+		const struct herd_tally *tally = &s->tallies[i];
+
+		err = herd_variant_equal(&tally->variant, reference) ?
+			note_sign(m, tally->tokens, 0) :
+			note_sign(m, tally->count, tally->holder);
+	}
+	return err;
+}
+
+/* Whose one version that is is not known of a few: they count for everybody,
+   as does what one lacks. */
+static int sum_signs(struct making *m)
+{
+	CLEANUP_FREE uint64_t *holders = NULL;
+	const uint64_t *unheld = herd_idmap_get(&m->alone, 0);
+	size_t n = 0, most = 0;
+	int err = herd_idmap_keys(&m->alone, &holders, &n);
+
+	for (size_t i = 0; i < n && !err; i++) {
+		uint64_t alone = *herd_idmap_get(&m->alone, holders[i]);
+
+		if (holders[i] && alone > most)
+			most = alone;
+	}
+	m->h->alone = most + m->lacks + (unheld ? *unheld : 0);
+	return err;
 }
 
 /* Keeps the variants that can be the herd's, takes them out of s. */
@@ -286,7 +316,7 @@ static int make_path(void *arg, uint32_t path)
 	CLEANUP(herd_stacked_deinit) struct herd_judge_stacked s = { 0 };
 	struct herd_variant reference, baseline, *compared = NULL;
 	struct herd_verdict verdict;
-	int err = ids_add(&h->tallied, path);
+	int err = herd_ids_add(&h->tallied, path);
 
 	if (h->group.baseline)
 		compared = &baseline;
@@ -301,9 +331,9 @@ static int make_path(void *arg, uint32_t path)
 		return err;
 	herd_judge_stack(&s.s, &reference, true, compared, &verdict);
 	if (verdict.class != HERD_CLASS_SAME || herd_tokens_differ(&s.s, &verdict))
-		err = ids_add(&h->look, path);
+		err = herd_ids_add(&h->look, path);
 	if (!err && !h->is_part)
-		err = note_signs(m, &s.s);
+		err = note_signs(m, &s.s, &reference);
 	if (!err)
 		err = note_name(m, path, &s.s, compared);
 	if (!err && s.s.n > KEEP_VARIANTS)
@@ -326,7 +356,7 @@ static int make_baseline_path(void *arg, uint32_t path, const void *encoded,
 	if (err)
 		return err;
 	return herd_variant_equal(&own, &reference) ? 0 :
-	       ids_add(&m->h->look, path);
+	       herd_ids_add(&m->h->look, path);
 }
 
 static int make_member(void *arg, uint32_t id, uint32_t group,
@@ -336,7 +366,7 @@ static int make_member(void *arg, uint32_t id, uint32_t group,
 
 	(void)group;
 	(void)name;
-	return role == HERD_ROLE_MEMBER ? ids_add(&h->members, id) : 0;
+	return role == HERD_ROLE_MEMBER ? herd_ids_add(&h->members, id) : 0;
 }
 
 /* Each path once at which some member of the part differs. */
@@ -358,19 +388,23 @@ static int fill(struct herd_txn *t, struct herd_herd *h)
 	struct making m = { .t = t, .h = h };
 	int err = 0;
 
-	ids_sort(&h->members);
+	herd_ids_sort(&h->members);
 	if (h->is_part)
 		err = make_part_paths(&m);
 	else if (g->reference)
 		err = herd_tally_each_path(t, g->id, make_path, &m);
 	if (!err)
-		err = herd_loose_settle(&h->loose, t, h->members.v,
-					h->members.n, g->baseline != 0);
+		err = herd_loose_forms(&h->loose, t);
+	if (!err)
+		err = herd_loose_settle(&h->loose, h->members.v, h->members.n,
+					g->baseline != 0);
 	if (!err && g->baseline && g->baseline != g->reference)
 		err = herd_entry_each(t, g->baseline, make_baseline_path, &m);
+	if (!err)
+		err = sum_signs(&m);
 	herd_idmap_deinit(&m.alone);
-	ids_sort(&h->tallied);
-	ids_sort(&h->look);
+	herd_ids_sort(&h->tallied);
+	herd_ids_sort(&h->look);
 	return err;
 }
 
@@ -390,13 +424,13 @@ int herd_part_make(struct herd_txn *t, const struct herd_group *g,
 	h->rows = TAKE_PTR(part->rows);
 	h->n_rows = part->n_rows;
 	for (size_t i = 0; i < part->n_members && !err; i++)
-		err = ids_add(&h->members, part->members[i]);
+		err = herd_ids_add(&h->members, part->members[i]);
 	if (!err)
 		err = fill(t, h);
 	/* it is held against all as well */
 	for (size_t i = 0; i < part->look->n && !err; i++)
-		err = ids_add(&h->look, part->look->v[i]);
-	ids_sort(&h->look);
+		err = herd_ids_add(&h->look, part->look->v[i]);
+	herd_ids_sort(&h->look);
 	if (!err)
 		*ret = TAKE_PTR(h);
 	return err;
@@ -406,7 +440,7 @@ unsigned herd_without_named(const char *name, size_t len)
 {
 	static const char *const names[] = {
 		"forms", "places", "second-look", "logs", "missing",
-		"packages", "rotated", "expected", "bands",
+		"packages", "rotated", "expected", "bands", "ledger",
 	};
 
 	for (unsigned i = 0; i < ARRAY_SIZE(names); i++)
@@ -421,6 +455,15 @@ int herd_herd_make(struct herd_txn *t, const struct herd_group *g,
 	return herd_herd_make_without(t, g, 0, ret, diag);
 }
 
+static int from_nothing(struct herd_txn *t, struct herd_herd *h)
+{
+	h->loose.no_forms = h->without & HERD_WITHOUT_FORMS;
+	int err = fill(t, h);
+
+	return err || (h->without & HERD_WITHOUT_BANDS) ?
+		       err : herd_judge_cluster(t, h);
+}
+
 int herd_herd_make_without(struct herd_txn *t, const struct herd_group *g,
 			   unsigned without, struct herd_herd **ret,
 			   struct herd_diag *diag)
@@ -432,12 +475,13 @@ int herd_herd_make_without(struct herd_txn *t, const struct herd_group *g,
 		return -ENOMEM;
 	h->group = *g;
 	h->without = without;
-	h->loose.no_forms = without & HERD_WITHOUT_FORMS;
 	err = herd_instance_each_name(t, g->id, make_member, h);
+	herd_ids_sort(&h->members);
+	/* 1: from nothing */
 	if (!err)
-		err = fill(t, h);
-	if (!err && !(without & HERD_WITHOUT_BANDS))
-		err = herd_judge_cluster(t, h);
+		err = without ? 1 : herd_judge_by_ledger(t, h);
+	if (err == 1)
+		err = from_nothing(t, h);
 	if (err)
 		return herd_diag_set(diag, err, g->name, HERD_NO_OFFSET,
 				     "the herd's statistics cannot be read: %s",

@@ -47,9 +47,12 @@ struct herd_herd {
 	size_t n_kept, cap_kept, kept_bytes;
 	unsigned without;	/* enum herd_without */
 	const struct herd_knowledge *knowledge;	/* borrowed, or NULL */
-	/* how many versions some share and most do not; how many the one who
-	   has most has alone */
+	/* how many versions two have and two have not; how many the one who
+	   has most has alone, or lacks alone */
 	size_t shared, alone;
+	/* read out of the ledger: tallied is not there, and look has all that is
+	   to be looked at and perhaps more */
+	bool by_ledger;
 	/* the bands, where there are more than one: NULL for a small one */
 	struct herd_clustering *clustering;
 	struct herd_herd **parts;
@@ -68,6 +71,10 @@ void herd_stacked_deinit(struct herd_judge_stacked *s);
 int herd_stacked_get(struct herd_txn *t, const struct herd_herd *h,
 		     uint32_t path, struct herd_judge_stacked *ret);
 
+int herd_ids_add(struct herd_ids *l, uint32_t id);
+/* Each once. */
+void herd_ids_sort(struct herd_ids *l);
+/* Once they are sorted. */
 bool herd_ids_have(const struct herd_ids *l, uint32_t id);
 
 /* The variant that an instance has, absent when it has none. */
@@ -102,8 +109,28 @@ struct herd_part {
 int herd_part_make(struct herd_txn *t, const struct herd_group *g,
 		   struct herd_part *part, struct herd_herd **ret);
 
+/* ---- judge_ledger.c ---- */
+
+/* Fills h, whose group and members are there. 1: its ledger does not do. */
+int herd_judge_by_ledger(struct herd_txn *t, struct herd_herd *h);
+/* Whether some member differs at a path. */
+int herd_judge_tallied(struct herd_txn *t, const struct herd_herd *h,
+		       uint32_t path, bool *ret);
+/* Whether a path is to be looked at for everybody. */
+int herd_judge_looks_at(struct herd_txn *t, const struct herd_herd *h,
+			uint32_t path, bool *ret);
+
 /* ---- judge_cluster.c ---- */
 
+/* Whether the herd has dpkg's lists, so that packages can vouch. */
+bool herd_judge_has_lists(struct herd_txn *t);
+/*
+ * Whether there can be bands: out of how many variants two members have and
+ * two have not, and how many a member has alone, or lacks alone (with lists:
+ * of those, how many are vouched for). More says no less; false: a clustering
+ * would find one cluster.
+ */
+bool herd_judge_band_signs(bool lists, uint64_t shared, uint64_t alone);
 /* Finds the bands of a herd that is otherwise made. */
 int herd_judge_cluster(struct herd_txn *t, struct herd_herd *h);
 /* Whom an instance is held against: its band, or the whole herd. */

@@ -30,20 +30,38 @@ struct herd_loose_missing {
 
 struct herd_loose_name;
 struct herd_loose {
-	struct herd_loose_name *v;	/* by path id */
+	struct herd_loose_name *v;	/* settled: by holder, then path */
 	size_t n, cap;
+	uint32_t *index;	/* by path: a place in v and 1; 0: free */
+	size_t n_index;	/* a power of two, or 0 */
 	struct herd_loose_missing *missing;	/* by instance */
 	size_t n_missing, cap_missing;
 	bool no_forms;	/* names are taken as they are */
 };
 
 void herd_loose_deinit(struct herd_loose *l);
-/* A path that `holder` alone has. In ascending order of path id. */
+/* Room for n more. */
+int herd_loose_reserve(struct herd_loose *l, size_t n);
+/* A path that `holder` alone has; each once. */
 int herd_loose_add(struct herd_loose *l, struct herd_txn *t, uint32_t path,
 		   uint32_t holder, const struct herd_variant *variant);
-/* Counts; only the names in loose folders are kept. members: ids, ascending. */
-int herd_loose_settle(struct herd_loose *l, struct herd_txn *t,
-		      const uint32_t *members, size_t n_members, bool baseline);
+/* Looks at the names of all that were added; once, before anything below. */
+int herd_loose_forms(struct herd_loose *l, struct herd_txn *t);
+/*
+ * One name as bytes, all that settling needs of it; and back: those of one
+ * holder, by path, beside what is there. -EBADMSG.
+ */
+#define HERD_LOOSE_NAME 41u
+void herd_loose_encode(const struct herd_loose *l, size_t i,
+		       struct herd_buf *out);
+uint32_t herd_loose_holder(const struct herd_loose *l, size_t i);
+/* By holder, then path. */
+void herd_loose_sort(struct herd_loose *l);
+int herd_loose_decode(struct herd_loose *l, uint32_t holder, const void *bytes,
+		      size_t len);
+/* Counts. members: ids, ascending. */
+int herd_loose_settle(struct herd_loose *l, const uint32_t *members,
+		      size_t n_members, bool baseline);
 /*
  * For a path: how many other members have the like; 0: not a loose name.
  * *ret_templated: the names have the same form (index/template.h).

@@ -7,6 +7,7 @@
  */
 #include "index/scan.h"
 #include "index/examine.h"
+#include "index/ledger.h"
 
 #include "acquire/base/cleanup.h"
 #include "acquire/base/cursor.h"
@@ -29,6 +30,8 @@ struct storing {
 	struct item *items;	/* by path; each path once */
 	size_t n;
 	struct herd_idmap absent;	/* paths */
+	struct herd_came *came;	/* what was tallied, by path */
+	size_t n_came, cap_came;
 };
 
 static bool is_reference(const struct storing *st)
@@ -414,6 +417,22 @@ static void account(struct storing *st, const struct herd_entry *e, int sign)
 	}
 }
 
+static int note_came(struct storing *st, uint32_t path,
+		     const struct herd_variant *variant)
+{
+	if (st->n_came == st->cap_came) {
+		size_t cap = st->cap_came ? st->cap_came * 2 : 256;
+		struct herd_came *v = reallocarray(st->came, cap, sizeof(*v));
+
+		if (!v)
+			return -ENOMEM;
+		st->came = v;
+		st->cap_came = cap;
+	}
+	st->came[st->n_came++] = (struct herd_came){ path, *variant };
+	return 0;
+}
+
 /*
  * Tallies what a member has at a path where it differs from the reference.
  * Who differs by its own tokens alone is counted too, with the reference's
@@ -436,8 +455,10 @@ static int tally(struct storing *st, uint32_t path, const struct herd_entry *own
 		return err;
 	err = herd_variant_against(st->t, st->inst->id, st->s->reference.id,
 				   path, own, ref, &mine);
-	return err ? err : herd_tally_add(st->t, st->inst->group, path, &mine,
-					  st->inst->id, 1);
+	if (!err)
+		err = herd_tally_add(st->t, st->inst->group, path, &mine,
+				     st->inst->id, 1);
+	return err ? err : note_came(st, path, &mine);
 }
 
 static int put_difference(struct storing *st, const struct item *item)
@@ -691,6 +712,11 @@ static int store_in(struct storing *st, struct herd_diag *diag)
 		err = herd_partial_drop(st->t, s->key);
 	if (!err)
 		err = put_group(st, &g);
+	if (!err)
+		err = st->inst->role == HERD_ROLE_BASELINE ?
+			      herd_ledger_drop(st->t, g.id) :
+			      herd_ledger_join(st->t, &g, st->inst->id,
+					       st->came, st->n_came);
 	finish_figures(st);
 	return err ? err : herd_instance_put(st->t, st->inst);
 }
@@ -711,6 +737,7 @@ static int store_once(struct herd_txn *t, void *arg, struct herd_diag *diag)
 
 	call->s->txn = reading;
 	free(st.items);
+	free(st.came);
 	herd_idmap_deinit(&st.absent);
 	return err;
 }

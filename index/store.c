@@ -28,9 +28,9 @@
 #define LOCK_NAPS 100			/* of 20 ms: how long another writer may end */
 
 const char *const herd_table_names[TABLE_MAX] = {
-	"children", "entry", "group", "group_name", "identity", "instance",
-	"instance_name", "kept", "links", "look", "meta", "name", "owner",
-	"partial", "path", "problem", "tally",
+	"children", "entry", "group", "group_name", "herd", "identity",
+	"instance", "instance_name", "kept", "links", "look", "meta", "name",
+	"owner", "partial", "path", "problem", "tally",
 };
 
 static size_t first_map;

@@ -21,7 +21,7 @@
 #include "index/entry.h"
 #include "index/verdict.h"
 
-#define HERD_SCHEMA_VERSION 3
+#define HERD_SCHEMA_VERSION 4
 #define HERD_PATH_ROOT 1u	/* id of "/" ; its parent is 0 */
 #define HERD_GROUP_NAME_MAX 200
 #define HERD_INSTANCE_NAME_MAX 200
@@ -321,6 +321,41 @@ int herd_tally_complete(struct herd_txn *t, const struct herd_group *g,
 /* Each path of the group that has a tally, in order of id, once. */
 int herd_tally_each_path(struct herd_txn *t, uint32_t group,
 			 int (*fn)(void *arg, uint32_t path), void *arg);
+
+/* The tally of one variant, and its key in the order of those of the path. */
+int herd_tally_find(struct herd_txn *t, uint32_t group, uint32_t path,
+		    const struct herd_variant *variant, uint8_t ret_key[32],
+		    struct herd_tally *ret);
+/* As they are kept: none of the reference's, unless tokens alone differ. */
+int herd_tally_each(struct herd_txn *t, uint32_t group, uint32_t path,
+		    int (*fn)(void *arg, const uint8_t key[32],
+			      const struct herd_tally *v), void *arg);
+/* Whether some member was counted there. */
+int herd_tally_any(struct herd_txn *t, uint32_t group, uint32_t path,
+		   bool *ret);
+
+/* One variant has one form; its sort is no part of it. */
+void herd_variant_encode(const struct herd_variant *v, struct herd_buf *out);
+int herd_variant_decode(const void *data, size_t len,
+			struct herd_variant *ret);
+
+/*
+ * What index/ledger.h keeps: records of a group by the member that they are
+ * about, 0 for what is about all. Detaching anybody drops them.
+ */
+int herd_ledger_put(struct herd_txn *t, uint32_t group, uint32_t holder,
+		    const void *bytes, size_t len);
+/* Borrowed; -ENOENT. */
+int herd_ledger_get(struct herd_txn *t, uint32_t group, uint32_t holder,
+		    const void **ret, size_t *ret_len);
+/* In order of holder. */
+int herd_ledger_each(struct herd_txn *t, uint32_t group,
+		     int (*fn)(void *arg, uint32_t holder, const void *bytes,
+			       size_t len), void *arg);
+int herd_ledger_drop(struct herd_txn *t, uint32_t group);
+
+/* Records that were read in this transaction, one by one: how much work. */
+uint64_t herd_txn_reads(const struct herd_txn *t);
 
 /* ---- digests of an attach that was interrupted ---- */
 

@@ -498,6 +498,8 @@ static int drop_group(struct herd_txn *t, const struct herd_group *g)
 	if (!r)
 		r = herd_table_clear(t, TABLE_KEPT, key, sizeof(key));
 	if (!r)
+		r = herd_ledger_drop(t, g->id);
+	if (!r)
 		r = herd_table_del(t, TABLE_GROUP_NAME, g->name,
 				   strlen(g->name));
 	if (!r)
@@ -530,6 +532,8 @@ int herd_instance_remove(struct herd_txn *t, uint32_t id)
 					   head.name_len);
 
 	r = herd_group_get(t, head.group, &g);
+	if (!r)	/* what it says is about the herd with this one */
+		r = herd_ledger_drop(t, head.group);
 	if (r)
 		return r == -ENOENT ? -EBADMSG : r;
 	int others = herd_instance_each_name(t, g.id, not_this, &id);

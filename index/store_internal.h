@@ -19,6 +19,7 @@ enum table {
 	TABLE_ENTRY,
 	TABLE_GROUP,
 	TABLE_GROUP_NAME,
+	TABLE_HERD,
 	TABLE_IDENTITY,
 	TABLE_INSTANCE,
 	TABLE_INSTANCE_NAME,
@@ -73,6 +74,9 @@ struct herd_txn {
 	uint8_t entry_last[8];
 	/* problem table: the number of the instance's next one */
 	uint32_t problem_instance, problem_next;
+	uint64_t reads;	/* records looked at */
+	uint32_t folder;	/* whose path is known, or 0 */
+	struct herd_buf folder_path;
 };
 
 /* LMDB's code as ours. */

@@ -182,8 +182,9 @@ int herd_variant_get(struct herd_txn *t, uint32_t instance, uint32_t reference,
 
 	if (r)
 		return r;
-	r = herd_entry_get_own(t, instance, path, &own);
-	if (r == -ENOENT || instance == reference)
+	r = instance == reference ? -ENOENT :
+				    herd_entry_get_own(t, instance, path, &own);
+	if (r == -ENOENT)
 		return variant_alone(t, reference, path, &ref, ret);
 	return r ? r : herd_variant_against(t, instance, reference, path, &own,
 					    &ref, ret);

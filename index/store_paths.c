@@ -159,9 +159,9 @@ static void reverse(uint8_t *p, size_t n)
 
 /*
  * From the leaf up: each name is appended backwards, and all of it turned
- * around at the end.
+ * around at the end. Of a folder: what is in it is one deeper.
  */
-int herd_path_full(struct herd_txn *t, uint32_t id, struct herd_buf *out)
+static int walk_up(struct herd_txn *t, uint32_t id, struct herd_buf *out)
 {
 	size_t begin = out->len;
 
@@ -171,7 +171,7 @@ int herd_path_full(struct herd_txn *t, uint32_t id, struct herd_buf *out)
 		uint32_t parent;
 		int r = herd_path_get(t, id, &parent, &name, &len);
 
-		if (!r && (depth >= DEPTH_MAX ||
+		if (!r && (depth + 1 >= DEPTH_MAX ||
 			   out->len - begin + len + 1 > HERD_PATH_MAX))
 			r = -EOVERFLOW;
 		/* a path whose parent is not there is a broken store */
@@ -193,6 +193,45 @@ int herd_path_full(struct herd_txn *t, uint32_t id, struct herd_buf *out)
 	}
 	if (out->len > begin)
 		reverse(out->data + begin, out->len - begin);
+	return herd_buf_error(out);
+}
+
+/* Of the folder that was asked for last, for the next is often in the same. */
+static int folder_of(struct herd_txn *t, uint32_t folder)
+{
+	int r = 0;
+
+	if (t->folder == folder)
+		return 0;
+	t->folder = 0;
+	t->folder_path.len = 0;
+	r = walk_up(t, folder, &t->folder_path);
+	if (!r)
+		t->folder = folder;
+	return r == -ENOENT ? -EBADMSG : r;
+}
+
+int herd_path_full(struct herd_txn *t, uint32_t id, struct herd_buf *out)
+{
+	const char *name;
+	uint32_t parent;
+	size_t len;
+
+	if (id == HERD_PATH_ROOT)
+		return 0;
+	int r = herd_path_get(t, id, &parent, &name, &len);
+
+	if (!r && parent != HERD_PATH_ROOT)
+		r = folder_of(t, parent);
+	if (r)
+		return r;
+	if (parent != HERD_PATH_ROOT) {
+		if (t->folder_path.len + 1 + len > HERD_PATH_MAX)
+			return -EOVERFLOW;
+		herd_buf_put(out, t->folder_path.data, t->folder_path.len);
+		herd_buf_u8(out, '/');
+	}
+	herd_buf_put(out, name, len);
 	return herd_buf_error(out);
 }
 

@@ -31,7 +31,7 @@ static bool any(const uint8_t *p, size_t n)
 }
 
 /* One variant has one form: its digest is the key. */
-static void variant_encode(const struct herd_variant *v, struct herd_buf *out)
+void herd_variant_encode(const struct herd_variant *v, struct herd_buf *out)
 {
 	unsigned parts = 0;
 
@@ -69,8 +69,9 @@ static uint32_t get_u32(struct herd_cursor *c)
 	return (uint32_t)v;
 }
 
-static int variant_decode(struct herd_cursor *c, struct herd_variant *ret)
+int herd_variant_decode(const void *data, size_t len, struct herd_variant *ret)
 {
+	struct herd_cursor cursor = herd_cursor(data, len), *c = &cursor;
 	unsigned parts = herd_cur_u8(c);
 
 	*ret = (struct herd_variant){ .absent = parts == VARIANT_ABSENT };
@@ -106,7 +107,8 @@ static int tally_decode(const MDB_val *value, struct herd_tally *ret)
 
 	if (c.bad || ret->count == 0)
 		return -EBADMSG;
-	int r = variant_decode(&c, &ret->variant);
+	int r = herd_variant_decode(c.data + c.pos, herd_cur_left(&c),
+				    &ret->variant);
 
 	ret->variant.sort = sort;
 	return r;
@@ -199,7 +201,7 @@ int herd_tally_add(struct herd_txn *t, uint32_t group, uint32_t path,
 		return -EINVAL;
 	if (t->failed)
 		return t->failed;
-	variant_encode(variant, &bytes);
+	herd_variant_encode(variant, &bytes);
 	if (bytes.failed)
 		return -ENOMEM;
 	herd_sha256(bytes.data, bytes.len,
@@ -211,7 +213,11 @@ int herd_tally_add(struct herd_txn *t, uint32_t group, uint32_t path,
 	else if (r == -ENOENT)
 		r = 0;
 	if (!r) {
+		uint8_t sort = tally.count ? tally.variant.sort : variant->sort;
+
+		/* as the first had it, whoever comes and goes */
 		tally.variant = *variant;
+		tally.variant.sort = sort;
 		r = change(t, group, path, &tally, holder, delta);
 	}
 	if (r)
@@ -220,7 +226,7 @@ int herd_tally_add(struct herd_txn *t, uint32_t group, uint32_t path,
 		return herd_table_del(t, TABLE_TALLY, key, sizeof(key));
 	uint8_t *at = herd_key32(herd_key32(value, tally.count), tally.holder);
 
-	*at++ = variant->sort;
+	*at++ = tally.variant.sort;
 	memcpy(at, bytes.data, bytes.len);
 	return herd_table_put(t, TABLE_TALLY, key, sizeof(key), value,
 			      HEAD + bytes.len);
@@ -332,6 +338,78 @@ int herd_tally_get(struct herd_txn *t, const struct herd_group *g,
 		return r;
 	*ret = TAKE_PTR(v);
 	*ret_n = list.n;
+	return 0;
+}
+
+int herd_tally_find(struct herd_txn *t, uint32_t group, uint32_t path,
+		    const struct herd_variant *variant, uint8_t ret_key[32],
+		    struct herd_tally *ret)
+{
+	struct herd_buf bytes CLEANUP_BUF = HERD_BUF_INIT;
+	uint8_t key[TALLY_KEY];
+	MDB_val v;
+
+	herd_variant_encode(variant, &bytes);
+	if (bytes.failed)
+		return -ENOMEM;
+	herd_sha256(bytes.data, bytes.len,
+		    herd_key32(herd_key32(key, group), path));
+	int r = herd_table_get(t, TABLE_TALLY, key, sizeof(key), &v);
+
+	if (!r)
+		r = tally_decode(&v, ret);
+	if (!r)
+		memcpy(ret_key, key + 8, HERD_SHA256_LEN);
+	return r;
+}
+
+struct tally_each {
+	int (*fn)(void *arg, const uint8_t key[32], const struct herd_tally *v);
+	void *arg;
+};
+
+static int tally_one(void *arg, const MDB_val *key, const MDB_val *value)
+{
+	const struct tally_each *each = arg;
+	struct herd_tally tally;
+	int r = key->mv_size == TALLY_KEY ? tally_decode(value, &tally) :
+					    -EBADMSG;
+
+	return r ? r : each->fn(each->arg, (uint8_t *)key->mv_data + 8, &tally);
+}
+
+int herd_tally_each(struct herd_txn *t, uint32_t group, uint32_t path,
+		    int (*fn)(void *arg, const uint8_t key[32],
+			      const struct herd_tally *v), void *arg)
+{
+	struct tally_each each = { fn, arg };
+	uint8_t prefix[8];
+
+	herd_key32(herd_key32(prefix, group), path);
+	return herd_table_each(t, TABLE_TALLY, prefix, sizeof(prefix),
+			       tally_one, &each);
+}
+
+static int tally_any(void *arg, const MDB_val *key, const MDB_val *value)
+{
+	(void)key;
+	(void)value;
+	*(bool *)arg = true;
+	return 1;
+}
+
+int herd_tally_any(struct herd_txn *t, uint32_t group, uint32_t path, bool *ret)
+{
+	uint8_t prefix[8];
+	bool any = false;
+
+	herd_key32(herd_key32(prefix, group), path);
+	int r = herd_table_each(t, TABLE_TALLY, prefix, sizeof(prefix),
+				tally_any, &any);
+
+	if (r < 0)
+		return r;
+	*ret = any;
 	return 0;
 }
 

@@ -206,6 +206,7 @@ static void end_txn(struct herd_txn *t)
 	settle(s, t);
 	if (t->write)
 		pthread_mutex_unlock(&s->writing);
+	herd_buf_deinit(&t->folder_path);
 	free(t);
 }
 
@@ -243,6 +244,11 @@ int herd_txn_commit(struct herd_txn *t, struct herd_diag *diag)
 	}
 	end_txn(t);
 	return r;
+}
+
+uint64_t herd_txn_reads(const struct herd_txn *t)
+{
+	return t->reads;
 }
 
 uint64_t herd_txn_id(const struct herd_txn *t)
@@ -288,6 +294,7 @@ int herd_table_get(struct herd_txn *t, enum table table, const void *key,
 {
 	MDB_val k = herd_val(key, key_len);
 
+	t->reads++;
 	return herd_mdb_errno(mdb_get(t->mdb, t->store->dbi[table], &k, ret));
 }
 
@@ -338,6 +345,7 @@ int herd_table_each(struct herd_txn *t, enum table table, const void *prefix,
 		rc = mdb_cursor_get(c, &k, &v,
 				    prefix_len ? MDB_SET_RANGE : MDB_FIRST);
 	while (!rc && begins_with(&k, prefix, prefix_len)) {
+		t->reads++;
 		int r = fn(arg, &k, &v);
 
 		if (r)

@@ -509,6 +509,13 @@ static bool has_sort(const struct herd_variant *v)
 	return v->sort && v->sort != HERD_SORT_NOTHING;
 }
 
+static bool lends_sort(const struct herd_variant *other,
+		       const struct herd_variant *to)
+{
+	return !other->absent && has_sort(other) && other->mode == to->mode &&
+	       other->uid == to->uid && other->gid == to->gid;
+}
+
 /*
  * A file without content, or one that could not be looked into, is of the
  * sort that most others of its kind are. The others are compared all the same:
@@ -517,19 +524,20 @@ static bool has_sort(const struct herd_variant *v)
 static void adopt_sort(struct herd_variant *v, const struct herd_tally *tallies,
 		       size_t n)
 {
-	uint64_t have[256] = { 0 };
-	unsigned most = 0;
+	size_t first = 0;
 
 	if (v->absent || !S_ISREG(v->mode) || has_sort(v))
 		return;
-	for (size_t i = 0; i < n; i++) {
-		const struct herd_variant *other = &tallies[i].variant;
+	while (first < n && !lends_sort(&tallies[first].variant, v))
+		first++;
+	if (first == n)
+		return;
+	uint64_t have[256] = { 0 };
+	unsigned most = 0;
 
-		if (!other->absent && has_sort(other) &&
-		    other->mode == v->mode && other->uid == v->uid &&
-		    other->gid == v->gid)
-			have[other->sort] += tallies[i].count;
-	}
+	for (size_t i = first; i < n; i++)
+		if (lends_sort(&tallies[i].variant, v))
+			have[tallies[i].variant.sort] += tallies[i].count;
 	for (unsigned sort = 1; sort < ARRAY_SIZE(have); sort++)
 		if (have[sort] > have[most])
 			most = sort;

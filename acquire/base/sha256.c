@@ -2,6 +2,7 @@
 #include "acquire/base/sha256.h"
 
 #include <openssl/evp.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 
 struct herd_sha256 {
@@ -57,9 +58,25 @@ void herd_sha256_final(struct herd_sha256 *h, uint8_t out[HERD_SHA256_LEN])
 	must(EVP_DigestFinal_ex(h->ctx, out, NULL));
 }
 
+/* Fetched once a process, and kept. */
+static const EVP_MD *sha256(void)
+{
+	static EVP_MD *_Atomic kept;
+	EVP_MD *md = kept, *none = NULL;
+
+	if (md)
+		return md;
+	md = EVP_MD_fetch(NULL, "SHA256", NULL);
+	must(md != NULL);
+	if (atomic_compare_exchange_strong(&kept, &none, md))
+		return md;
+	EVP_MD_free(md);
+	return none;
+}
+
 void herd_sha256(const void *p, size_t len, uint8_t out[HERD_SHA256_LEN])
 {
-	must(EVP_Digest(p, len, out, NULL, EVP_sha256(), NULL));
+	must(EVP_Digest(p, len, out, NULL, sha256(), NULL));
 }
 
 bool herd_md5(const void *p, size_t len, uint8_t out[HERD_MD5_LEN])

@@ -5,7 +5,8 @@
 # run on the same data, all of it in the page cache. Nothing here passes or
 # fails. Needs root for the kernel's own mount of the image.
 #
-#   tests/bench/run.sh [index] [sibling] [mount] [scale]     default: all
+#   tests/bench/run.sh [index] [sibling] [mount] [scale] [join] [ebs]
+#   default: all
 #
 # BENCH_DIR   where data is made and kept    build/bench
 # BENCH_FILES files to take from /usr        60000
@@ -15,6 +16,7 @@ cd "$(dirname "$0")/../.."
 
 HERDFS=${HERDFS:-$PWD/build/plain/herdfs}
 BIGSTORE=${BIGSTORE:-$PWD/build/plain/tests/bench/bigstore}
+REJUDGE=${REJUDGE:-$PWD/build/plain/tests/bench/rejudge}
 BLOCKSERVER=${BLOCKSERVER:-$PWD/build/plain/tests/bench/blockserver}
 HTTPBLOCKS=${HTTPBLOCKS:-$PWD/build/plain/tests/bench/httpblocks}
 DIR=${BENCH_DIR:-$PWD/build/bench}
@@ -201,6 +203,23 @@ bench_scale() {
 	umount "$M"
 }
 
+# Writing the ledger, reading it and judging the newcomer, against judging all
+# others from nothing.
+bench_join() {
+	say; say "One more member of a made-up herd of 100,000 paths"
+	for n in 101 1000; do
+		rm -rf "$DIR/big"
+		local us join one all
+		us=$("$BIGSTORE" "$DIR/big" $n 100000; "$REJUDGE" "$DIR/big" big)
+		join=$(sed -n 's/^ledger: \(.*\) us/\1/p' <<<"$us")
+		one=$(sed -n 's/^rejudge: \(.*\) us/\1/p' <<<"$us")
+		all=$(sed -n 's/^from nothing: \(.*\) us/\1/p' <<<"$us")
+		row "re-judging for member $n ÷ all from nothing" \
+			"$(awk -v a="$join" -v b="$one" -v c="$all" 'BEGIN { printf "%.2f %%", 100 * (a + b) / c }')" \
+			"$join + $one µs against $all µs" "≤ 2 %"
+	done
+}
+
 # In memory: ext4 takes long to make files for half a minute after others went.
 fresh_blocks() {
 	rm -rf /dev/shm/herd-bench.*
@@ -244,7 +263,10 @@ bench_ebs() {
 }
 
 say "herdfs bench, $(date -u +%F), $(sed -n 's/^model name.*: //p' /proc/cpuinfo | head -1), $CORES cores, $(uname -r)"
-[ "${*:-all}" = ebs ] || prepare	# which reads no images
-for what in ${*:-index sibling mount scale ebs}; do
+case ${*:-all} in
+ebs | join) ;;	# which read no images
+*) prepare ;;
+esac
+for what in ${*:-index sibling mount scale join ebs}; do
 	"bench_$what"
 done
