@@ -49,9 +49,9 @@ void herd_herd_set_knowledge(struct herd_herd *h,
 const struct herd_knowledge *herd_herd_knowledge(const struct herd_herd *h);
 
 /*
- * The bands of the herd, each judged within (index/cluster.h); NULL or one:
- * there are none. Borrowed. unclustered: it could not be told, for all
- * together differ in too much.
+ * The bands of the herd, each judged within (index/cluster.h); NULL: all are
+ * one. Borrowed. unclustered: it could not be told, for all together differ in
+ * too much.
  */
 struct herd_clustering;
 const struct herd_clustering *herd_herd_clustering(const struct herd_herd *h);

@@ -23,9 +23,6 @@
 #define VOUCHED_MIN 50
 #define BARE_MIN 100
 #define BARE_ALONE_MIN 200
-/* Differences of all members together; beyond, a herd is judged as one. */
-#define ROWS_MAX (1u << 21)
-
 /* One member's differences from the reference. */
 struct member_rows {
 	size_t first, n;	/* in the rows */
@@ -64,7 +61,7 @@ static int reserve(struct gathering *g)
 
 	if (g->n < g->cap)
 		return 0;
-	if (g->n >= ROWS_MAX)
+	if (g->n >= HERD_JUDGE_ROWS_MAX)
 		return -EOVERFLOW;
 	rows = reallocarray(g->rows, cap, sizeof(*rows));
 	if (!rows)
@@ -343,9 +340,11 @@ int herd_judge_cluster(struct herd_txn *t, struct herd_herd *h)
 		h->too_many = true;
 		return 0;
 	}
-	if (err || herd_clustering_n(h->clustering) < 2)
-		return err;
-	return make_parts(&g, h);
+	if (!err && herd_clustering_n(h->clustering) < 2) {
+		herd_clustering_destroy(h->clustering);
+		h->clustering = NULL;
+	}
+	return err || !h->clustering ? err : make_parts(&g, h);
 }
 
 const struct herd_herd *herd_judge_part(const struct herd_herd *h,

@@ -122,6 +122,9 @@ int herd_judge_looks_at(struct herd_txn *t, const struct herd_herd *h,
 
 /* ---- judge_cluster.c ---- */
 
+/* Differences of all members together; beyond, a herd is judged as one. */
+#define HERD_JUDGE_ROWS_MAX (1u << 21)
+
 /* Whether the herd has dpkg's lists, so that packages can vouch. */
 bool herd_judge_has_lists(struct herd_txn *t);
 /*

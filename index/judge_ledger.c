@@ -91,13 +91,16 @@ static uint32_t lacks_vouched(const struct herd_ledger *l)
 	return n;
 }
 
-/* Whether there can be bands: then the herd is read from nothing. */
+/* Whether there can be bands, or too much for them: then the herd is read from
+   nothing. */
 static bool may_have_bands(const struct reading *r)
 {
 	bool lists = herd_judge_has_lists(r->t);
 	uint64_t has = lists ? r->vouched : r->alone;
 	uint64_t lacks = lists ? lacks_vouched(&r->l) : r->l.lacks.n;
 
+	if (herd_ledger_is_too_large(&r->l))
+		return true;
 	/* who lacks it is the reference, or not known */
 	if (!r->reference_is_member)
 		has += lacks;

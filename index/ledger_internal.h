@@ -78,6 +78,13 @@ struct herd_ledger {
 
 void herd_ledger_deinit(struct herd_ledger *l);
 
+/* Of such a herd bands are not looked for, which judging has to say. */
+static inline bool herd_ledger_is_too_large(const struct herd_ledger *l)
+{
+	return l->rows > HERD_JUDGE_ROWS_MAX ||
+	       l->members > HERD_CLUSTER_MEMBERS_MAX;
+}
+
 /* ---- ledger_code.c: nothing that is read here is trusted ---- */
 
 int herd_ledger_encode(const struct herd_ledger *l, struct herd_buf *out);

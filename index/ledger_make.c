@@ -12,10 +12,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Members with more differences than a clustering compares are bands by
-   themselves; herds of as many in all are not clustered at all. */
-#define ROWS_MAX (1u << 21)
-
 /* ---- what attach asks as well ---- */
 
 struct summing {
@@ -265,10 +261,11 @@ static int count_row(void *arg, uint32_t path, const void *encoded, size_t len)
 	return ++*(size_t *)arg > HERD_CLUSTER_OWN_MAX;
 }
 
-/* Whether some member differs in too much. */
+/* Members with more differences than a clustering compares are bands by
+   themselves; herds of as many in all are not clustered at all. */
 static int check_rows(const struct making *m)
 {
-	int err = m->l.rows > ROWS_MAX;
+	int err = herd_ledger_is_too_large(&m->l);
 
 	for (size_t i = 0;
 	     i < m->members.n && !err && m->l.rows > HERD_CLUSTER_OWN_MAX;
@@ -324,7 +321,6 @@ static int put_all(struct making *m)
 		return err;
 	m->l.reference = m->g->reference;
 	m->l.baseline = m->g->baseline;
-	m->l.members = m->g->members;
 	m->l.last = m->members.v[m->members.n - 1];
 	m->l.names = m->names.n;
 	herd_ids_sort(&m->l.look);
@@ -335,7 +331,9 @@ static int put_all(struct making *m)
 
 int herd_ledger_make(struct herd_txn *t, const struct herd_group *g)
 {
-	CLEANUP(making_deinit) struct making m = { .t = t, .g = g };
+	CLEANUP(making_deinit) struct making m = {
+		.t = t, .g = g, .l.members = g->members
+	};
 	int err = herd_ledger_drop(t, g->id);
 
 	if (err || g->members < HERD_LEDGER_MEMBERS_MIN)

@@ -6,6 +6,7 @@
 #ifndef HERD_LEDGER_FIXTURE_H
 #define HERD_LEDGER_FIXTURE_H
 
+#include "index/cluster.h"
 #include "index/content.h"
 #include "index/dpkg.h"
 #include "index/identity.h"
@@ -39,7 +40,11 @@ struct lf_herd {
 	size_t n_reference;
 	struct herd_came came_with[LF_PATHS];
 	size_t n_came;
+	uint32_t last;		    /* who came last, if it is there still */
+	char name[64], machine[33]; /* of it */
 	unsigned by_ledger, from_nothing; /* herds that were judged */
+	unsigned banded, explained; /* with bands; findings that they explain */
+	unsigned verified;
 	/* what kind of herd */
 	unsigned volatiles, names, upgraded;
 	bool lists;
@@ -306,6 +311,8 @@ static inline void lf_one(struct lf_herd *w, uint32_t own, const char *id)
 		snprintf(path, sizeof(path), "usr/lib/l%u.so", i);
 		lf_add(w, path, upgraded ? 2 : 1)->packaged = upgraded;
 	}
+	if (upgraded)
+		lf_add(w, "etc/ssh/ssh_host_new_key", own)->normal = 9999;
 	if (w->lists)
 		lf_add(w, HERD_DPKG_STATUS, upgraded);
 	lf_names(w, own);
@@ -368,7 +375,9 @@ static inline void lf_put_other(struct lf_herd *w, uint32_t id,
 	}
 }
 
-static inline uint32_t lf_attach(struct lf_herd *w, enum herd_role role)
+/* again: it has what the last one had, and its name. */
+static inline uint32_t lf_come(struct lf_herd *w, enum herd_role role,
+			       bool again)
 {
 	struct herd_image_file image_file = { .path = (char *)"/images/x.raw",
 					      .size = 4096,
@@ -381,18 +390,22 @@ static inline uint32_t lf_attach(struct lf_herd *w, enum herd_role role)
 				   .attached = 1700000000,
 				   .disks = &image,
 				   .n_disks = 1 };
-	char machine[33];
 
 	assert_int_equal(herd_group_make(w->t, "random", &w->g), 0);
 	if (!w->g.reference) /* the group is made anew */
 		w->came = 0;
 	i.group = w->g.id;
-	snprintf(i.name, sizeof(i.name), "i-%u-%u", w->came,
-		 lf_random(w, 1u << 30));
+	if (!again)
+		snprintf(w->name, sizeof(w->name), "i-%u-%u", w->came,
+			 lf_random(w, 1u << 30));
+	snprintf(i.name, sizeof(i.name), "%s", w->name);
 	assert_int_equal(herd_instance_put(w->t, &i), 0);
-	snprintf(machine, sizeof(machine), "%08x%08xabcdef0123456789",
-		 i.id * 2654435761u, i.id * 40503u + 7);
-	lf_one(w, i.id, machine);
+	if (!again) {
+		snprintf(w->machine, sizeof(w->machine),
+			 "%08x%08xabcdef0123456789", i.id * 2654435761u,
+			 i.id * 40503u + 7);
+		lf_one(w, i.id, w->machine);
+	}
 	w->came++;
 	w->n_came = 0;
 	if (!w->g.reference) {
@@ -401,7 +414,7 @@ static inline uint32_t lf_attach(struct lf_herd *w, enum herd_role role)
 	} else {
 		lf_put_other(w, i.id, role);
 	}
-	lf_tokens(w, i.id, machine);
+	lf_tokens(w, i.id, w->machine);
 	if (role == HERD_ROLE_BASELINE)
 		w->g.baseline = i.id;
 	else
@@ -415,15 +428,44 @@ static inline uint32_t lf_attach(struct lf_herd *w, enum herd_role role)
 				 0);
 	assert_true(w->n < LF_MEMBERS);
 	w->ids[w->n++] = i.id;
+	w->last = i.id;
 	return i.id;
+}
+
+static inline uint32_t lf_attach(struct lf_herd *w, enum herd_role role)
+{
+	return lf_come(w, role, false);
 }
 
 static inline void lf_detach(struct lf_herd *w, size_t which)
 {
 	assert_int_equal(herd_instance_remove(w->t, w->ids[which]), 0);
+	if (w->ids[which] == w->last)
+		w->last = 0;
 	w->ids[which] = w->ids[--w->n];
 	if (w->n)
 		assert_int_equal(herd_group_find(w->t, "random", &w->g), 0);
+}
+
+/* It is read again and takes its own place, as herd_attach does to verify it;
+   some contents prove to be others. */
+static inline void lf_verify(struct lf_herd *w)
+{
+	enum herd_role role = w->last == w->g.baseline ? HERD_ROLE_BASELINE :
+							 HERD_ROLE_MEMBER;
+
+	for (size_t i = 0; i < w->n; i++)
+		if (w->ids[i] == w->last) {
+			lf_detach(w, i);
+			break;
+		}
+	if (!w->n)
+		w->g = (struct herd_group){ 0 };
+	for (unsigned i = lf_random(w, 4); i && w->n_files; i--)
+		w->files[lf_random(w, (uint32_t)w->n_files)].content =
+			8000000 + lf_random(w, 2);
+	lf_come(w, role, true);
+	w->verified++;
 }
 
 /* ---- comparing ---- */
@@ -440,6 +482,31 @@ static inline void lf_same_verdict(const struct herd_verdict *a,
 	assert_int_equal(a->members, b->members);
 	assert_int_equal(a->variants, b->variants);
 	assert_int_equal(a->herd_count, b->herd_count);
+}
+
+/* Who is in which band, and what is said of it. */
+static inline void lf_same_bands(const struct herd_herd *a,
+				 const struct herd_herd *b)
+{
+	const struct herd_clustering *x = herd_herd_clustering(a),
+				     *y = herd_herd_clustering(b);
+
+	assert_int_equal(herd_herd_unclustered(a), herd_herd_unclustered(b));
+	assert_int_equal(x != NULL, y != NULL);
+	if (!x)
+		return;
+	assert_true(herd_clustering_n(x) > 1);
+	assert_int_equal(herd_clustering_n(x), herd_clustering_n(y));
+	for (uint32_t i = 0; i < herd_clustering_n(x); i++) {
+		size_t n, m;
+		const uint32_t *ids = herd_clustering_members(x, i, &n);
+		const uint32_t *others = herd_clustering_members(y, i, &m);
+
+		assert_int_equal(n, m);
+		assert_memory_equal(ids, others, n * sizeof(*ids));
+		assert_int_equal(herd_clustering_get(x, i)->vouched,
+				 herd_clustering_get(y, i)->vouched);
+	}
 }
 
 static inline void lf_same_finding(const struct herd_finding *a,
@@ -462,8 +529,10 @@ static inline void lf_same_instance(struct lf_herd *w,
 
 	assert_int_equal(herd_judge_instance(w->t, a, id, &f, &n, NULL), 0);
 	assert_int_equal(herd_judge_instance(w->t, b, id, &g, &m, NULL), 0);
-	for (size_t i = 0; i < n && i < m; i++)
+	for (size_t i = 0; i < n && i < m; i++) {
 		lf_same_finding(&f[i], &g[i]);
+		w->explained += (g[i].verdict.reasons & HERD_REASON_BAND) != 0;
+	}
 	assert_int_equal(n, m);
 	free(f);
 	free(g);
@@ -496,6 +565,8 @@ static inline void lf_compare(struct lf_herd *w)
 	assert_false(herd_herd_by_ledger(anew));
 	w->by_ledger += herd_herd_by_ledger(kept);
 	w->from_nothing += !herd_herd_by_ledger(kept);
+	lf_same_bands(kept, anew);
+	w->banded += herd_herd_clustering(anew) != NULL;
 	for (size_t i = 0; i < w->n; i++)
 		lf_same_instance(w, kept, anew, w->ids[i]);
 	lf_same_instance(w, kept, anew, w->g.reference);

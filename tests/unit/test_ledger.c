@@ -139,12 +139,15 @@ static bool has_baseline(const struct lf_herd *w)
 	return w->n && w->g.baseline;
 }
 
-/* Mostly they come; now and then one goes, or the baseline does either. */
+/* Mostly they come; now and then one goes, the baseline does either, or one is
+   verified. */
 static void step(struct lf_herd *w, unsigned most)
 {
 	uint32_t what = lf_random(w, 100);
 
-	if (!w->n || (what < 80 && w->n < most)) {
+	if (w->last && !lf_random(w, 10)) {
+		lf_verify(w);
+	} else if (!w->n || (what < 80 && w->n < most)) {
 		lf_attach(w, !w->n && what < 30 ? HERD_ROLE_BASELINE :
 						  HERD_ROLE_MEMBER);
 	} else if (what < 84 && !has_baseline(w)) {
@@ -163,6 +166,7 @@ static void step(struct lf_herd *w, unsigned most)
 static void same_as_from_nothing(void **state)
 {
 	unsigned by_ledger = 0, from_nothing = 0, herds = 24;
+	unsigned banded = 0, explained = 0, verified = 0;
 	const char *more = getenv("LEDGER_HERDS");
 
 	(void)state;
@@ -180,11 +184,16 @@ static void same_as_from_nothing(void **state)
 			step(h.w, seed % 8 ? 18 : 40);
 		by_ledger += h.w->by_ledger;
 		from_nothing += h.w->from_nothing;
+		banded += h.w->banded;
+		explained += h.w->explained;
+		verified += h.w->verified;
 		end(&h);
 	}
 	/* both ways were gone, or nothing was compared */
 	assert_true(by_ledger > 10 * herds);
 	assert_true(from_nothing > herds);
+	assert_true(verified > herds);
+	assert_true(banded > herds && explained > herds);
 }
 
 /* ---- damage ---- */
@@ -302,6 +311,38 @@ static void made_again(void **state)
 	end(&h);
 }
 
+static bool is_by_ledger_with(struct lf_herd *w, uint64_t rows)
+{
+	struct herd_buf out = HERD_BUF_INIT;
+	struct herd_ledger l;
+	const void *bytes;
+	size_t len;
+
+	assert_int_equal(herd_ledger_get(w->t, w->g.id, 0, &bytes, &len), 0);
+	assert_int_equal(herd_ledger_decode(bytes, len, &l), 0);
+	l.rows = rows;
+	assert_int_equal(herd_ledger_encode(&l, &out), 0);
+	assert_int_equal(herd_ledger_put(w->t, w->g.id, 0, out.data, out.len),
+			 0);
+	herd_buf_deinit(&out);
+	herd_ledger_deinit(&l);
+	return is_by_ledger(w);
+}
+
+/* Of too large a herd it has to be said that bands are not looked for. */
+static void too_large_is_from_nothing(void **state)
+{
+	struct test_herd h;
+
+	(void)state;
+	begin(&h, 3);
+	grow_to(h.w, 8);
+	assert_true(is_by_ledger(h.w));
+	assert_true(is_by_ledger_with(h.w, HERD_JUDGE_ROWS_MAX));
+	assert_false(is_by_ledger_with(h.w, HERD_JUDGE_ROWS_MAX + 1));
+	end(&h);
+}
+
 /* ---- work ---- */
 
 static uint64_t reads_of(struct lf_herd *w, unsigned without, size_t from,
@@ -358,6 +399,7 @@ int main(void)
 		cmocka_unit_test(same_as_from_nothing),
 		cmocka_unit_test(damage_is_noticed),
 		cmocka_unit_test(made_again),
+		cmocka_unit_test(too_large_is_from_nothing),
 		cmocka_unit_test(work_is_the_newcomers),
 	};
 
