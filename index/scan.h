@@ -184,7 +184,7 @@ int herd_scan_full(struct herd_scan *s, struct herd_scan_volume *v);
 int herd_scan_delta(struct herd_scan *s, struct herd_scan_volume *v,
 		    struct herd_diag *diag);
 
-/* ---- scan_store.c ---- */
+/* ---- scan_store.c, which shares more in scan_store.h ---- */
 
 /* Everything collected becomes the instance, in one transaction. */
 int herd_scan_store(struct herd_scan *s, struct herd_instance *inst,
