@@ -6,6 +6,7 @@
  */
 #include "acquire/base/cleanup.h"
 #include "index/attach.h"
+#include "index/judge.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -100,8 +101,9 @@ static struct herd_source *open_image(const char *name, struct herd_image *img)
 	return src;
 }
 
-static int attach(struct herd_store *s, const char *instance, const char *image,
-		  const char *reference, struct herd_instance *ret)
+static int attach_as(struct herd_store *s, const char *instance,
+		     const char *image, const char *reference, bool verify,
+		     struct herd_instance *ret)
 {
 	struct herd_image img = { 0 }, ref_img = { 0 };
 	struct herd_source *src = open_image(image, &img);
@@ -110,7 +112,8 @@ static int attach(struct herd_store *s, const char *instance, const char *image,
 	struct herd_attach a = { .group = "g", .instance = instance,
 				 .images = &img, .disks = &src, .n_disks = 1,
 				 .reference_disks = &ref,
-				 .n_reference_disks = 1, .now = 1000 };
+				 .n_reference_disks = 1, .verify = verify,
+				 .now = 1000 };
 	struct herd_diag diag;
 	char text[1024];
 
@@ -125,6 +128,12 @@ static int attach(struct herd_store *s, const char *instance, const char *image,
 	herd_image_deinit(&img);
 	herd_image_deinit(&ref_img);
 	return err;
+}
+
+static int attach(struct herd_store *s, const char *instance, const char *image,
+		  const char *reference, struct herd_instance *ret)
+{
+	return attach_as(s, instance, image, reference, false, ret);
 }
 
 static struct herd_store *open_store(const char *name)
@@ -359,6 +368,106 @@ static void what_an_image_says_of_itself_is_told(void **state)
 	sh("rm -rf marked marked.qcow2");
 }
 
+/* ---- the herd's ledger ---- */
+
+/* Returns how many have what it has; 0: the herd has. */
+static uint32_t same_of_instance(struct herd_txn *t, const struct herd_herd *a,
+				 const struct herd_herd *b, uint32_t id)
+{
+	struct herd_finding *f, *g;
+	size_t n, m;
+
+	assert_int_equal(herd_judge_instance(t, a, id, &f, &n, NULL), 0);
+	assert_int_equal(herd_judge_instance(t, b, id, &g, &m, NULL), 0);
+	assert_int_equal(n, m);
+	assert_true(n < 2);
+	if (!n) {
+		free(f);
+		free(g);
+		return 0;
+	}
+	assert_int_equal(f->path, g->path);
+	assert_int_equal(f->verdict.class, g->verdict.class);
+	assert_int_equal(f->verdict.reasons, g->verdict.reasons);
+	assert_int_equal(f->verdict.count, g->verdict.count);
+	assert_int_equal(f->verdict.rank, g->verdict.rank);
+	assert_int_equal(f->herd_holder, g->herd_holder);
+	n = f->verdict.count;
+	free(f);
+	free(g);
+	return (uint32_t)n;
+}
+
+/* Its ledger is used, and finds what is found from nothing. alike: m2 and m3
+   have the same, and more than anybody. */
+static void check_ledger(struct herd_store *s, unsigned members,
+			 bool alike)
+{
+	struct herd_herd *kept, *anew;
+	struct herd_txn *t = NULL;
+	struct herd_group g;
+
+	assert_int_equal(herd_txn_begin(s, false, &t, NULL), 0);
+	assert_int_equal(herd_group_find(t, "g", &g), 0);
+	assert_int_equal(g.members, members + 1);
+	assert_int_equal(herd_herd_make(t, &g, &kept, NULL), 0);
+	assert_int_equal(herd_herd_make_without(t, &g, HERD_WITHOUT_LEDGER,
+						&anew, NULL), 0);
+	assert_true(herd_herd_by_ledger(kept));
+	for (unsigned i = 1; i <= members; i++) {
+		struct herd_instance inst = { 0 };
+		char name[16];
+
+		snprintf(name, sizeof(name), "m%u", i);
+		assert_int_equal(herd_instance_find(t, g.id, name, &inst), 0);
+		assert_int_equal(same_of_instance(t, kept, anew, inst.id),
+				 alike && (i == 2 || i == 3) ? 0 : 1);
+		herd_instance_deinit(&inst);
+	}
+	herd_herd_destroy(kept);
+	herd_herd_destroy(anew);
+	herd_txn_abort(t);
+}
+
+/* Attach writes it, and who is verified is in it as what it proves to be. */
+static void the_ledger_has_who_is_verified(void **state)
+{
+	static const char member[] =
+		"set -e; cp --sparse=always base.raw m%u.raw\n"
+		"(echo own %u; yes) | head -c 9000 > own\n"
+		"printf 'cd etc\\nwrite own own\\n' |\n"
+		"debugfs -w -f /dev/stdin m%u.raw\n";
+	struct herd_store *s;
+
+	(void)state;
+	s = open_store("ledger");
+	assert_int_equal(attach(s, "base", "base.raw", NULL, NULL), 0);
+	for (unsigned i = 1; i <= 4; i++) {
+		char name[16], image[16];
+
+		assert_int_equal(sh(member, i, i, i), 0);
+		snprintf(name, sizeof(name), "m%u", i);
+		snprintf(image, sizeof(image), "m%u.raw", i);
+		assert_int_equal(attach(s, name, image, "base.raw", NULL), 0);
+	}
+	check_ledger(s, 4, false);
+	/* behind its back, as if it had been taken over by metadata alone */
+	assert_int_equal(sh("set -e; touch -r m2.raw was\n"
+			    "size=$(dumpe2fs -h m2.raw | sed -n 's/^Block size: *//p')\n"
+			    "block=$(debugfs -R 'bmap etc/own 0' m2.raw)\n"
+			    "printf 3 | dd of=m2.raw bs=1 conv=notrunc"
+			    " seek=$((block * size + 4))\n"
+			    "touch -r was m2.raw"), 0);
+	assert_int_equal(attach_as(s, "m2", "m2.raw", "base.raw", true, NULL),
+			 0);
+	check_ledger(s, 4, true);
+	assert_int_equal(sh(member, 5, 5, 5), 0);
+	assert_int_equal(attach(s, "m5", "m5.raw", "base.raw", NULL), 0);
+	check_ledger(s, 5, true);
+	herd_store_close(s);
+	sh("rm -rf ledger m?.raw was");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -366,6 +475,7 @@ int main(void)
 		cmocka_unit_test(what_cannot_be_read_is_refused),
 		cmocka_unit_test(a_comparison_not_made_is_told),
 		cmocka_unit_test(what_an_image_says_of_itself_is_told),
+		cmocka_unit_test(the_ledger_has_who_is_verified),
 		cmocka_unit_test(changes_equal_full_scan),
 	};
 
