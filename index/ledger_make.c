@@ -331,9 +331,8 @@ static int put_all(struct making *m)
 
 int herd_ledger_make(struct herd_txn *t, const struct herd_group *g)
 {
-	CLEANUP(making_deinit) struct making m = {
-		.t = t, .g = g, .l.members = g->members
-	};
+	CLEANUP(making_deinit)
+	struct making m = { .t = t, .g = g, .l.members = g->members };
 	int err = herd_ledger_drop(t, g->id);
 
 	if (err || g->members < HERD_LEDGER_MEMBERS_MIN)

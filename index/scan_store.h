@@ -13,7 +13,7 @@
 
 /* One path that the scan looked at. */
 struct herd_storing_item {
-	uint32_t path, parent;	/* ids */
+	uint32_t path, parent; /* ids */
 	uint32_t node;
 	struct herd_rec *rec;
 };
@@ -22,10 +22,10 @@ struct herd_storing {
 	struct herd_scan *s;
 	struct herd_instance *inst;
 	struct herd_txn *t;
-	struct herd_storing_item *items;	/* by path; each path once */
+	struct herd_storing_item *items; /* by path; each path once */
 	size_t n;
-	struct herd_idmap absent;	/* paths */
-	struct herd_came *came;	/* what was tallied, by path */
+	struct herd_idmap absent; /* paths */
+	struct herd_came *came;	  /* what was tallied, by path */
 	size_t n_came, cap_came;
 };
 
