@@ -8,6 +8,8 @@
 #   make lab        build the lab of real guests (root; some 20 minutes)
 #   make check-lab  compare what is said of it with its answer key, and write
 #                   the tables of docs/QUALITY.md
+#   make lab-memory, make check-lab-memory
+#                   the same of guests whose memory is taken while they run
 #   make bench      measure
 #   make install    [DESTDIR=…] [prefix=/usr/local] [mounthelperdir=/usr/sbin]
 #   make uninstall  the same, the other way
@@ -36,8 +38,8 @@ B := build/$(VARIANT)
 
 # ---- what is built -------------------------------------------------------
 
-ACQUIRE := $(sort $(wildcard acquire/base/*.c acquire/aws/*.c acquire/*.c))
-INDEX := $(sort $(wildcard index/*.c))
+ACQUIRE := $(sort $(wildcard acquire/base/*.c acquire/aws/*.c acquire/memory/*.c acquire/*.c))
+INDEX := $(sort $(wildcard index/memory/*.c index/*.c))
 FS := $(sort $(wildcard fs/*.c))
 TOOLS := $(sort $(wildcard tools/*.c))
 UNIT := $(sort $(wildcard tests/unit/test_*.c))
@@ -51,7 +53,7 @@ FUZZ_BIN := $(patsubst %.c,$(B)/%,$(FUZZ))
 # ---- how -------------------------------------------------------------------
 
 PKGS := fuse3 libcrypto zlib jansson lmdb ext2fs com_err libnbd libseccomp \
-	libcurl expat
+	libcurl expat libzstd liblzma snappy lzo2
 PKG_CFLAGS = $(shell pkg-config --cflags $(PKGS))
 PKG_LIBS = $(shell pkg-config --libs $(PKGS)) -ltsk -pthread
 
@@ -87,6 +89,7 @@ $(B)/%.o: %.c
 
 # What is built in, and no compiler sees that it is read.
 $(B)/index/rules_builtin.o: index/rules.conf
+$(B)/acquire/capture_memory_command.o: acquire/capture_memory.sh
 $(B)/index/report_html_assets.o: index/report.css index/report.js
 
 $(B)/libherd.a: $(LIB_OBJ)
@@ -136,12 +139,13 @@ deps:
 
 check:
 	tests/deps.sh check
-	$(MAKE) -j$(JOBS) VARIANT=$(VARIANT) all unit fuzzers $(B)/tests/lab/storedump
+	$(MAKE) -j$(JOBS) VARIANT=$(VARIANT) all unit fuzzers $(B)/tests/lab/storedump \
+		$(B)/tests/lab/machine_dump
 	VARIANT=$(VARIANT) tests/run.sh $(CHECK)
 
 # ---- lab -----------------------------------------------------------------------
 
-.PHONY: lab check-lab
+.PHONY: lab check-lab lab-memory check-lab-memory
 lab:
 	tests/deps.sh lab
 	tests/lab/guests.sh all
@@ -150,10 +154,19 @@ check-lab: lab
 	$(MAKE) -j$(JOBS) VARIANT=plain all
 	tests/lab/check.sh
 
+lab-memory:
+	tests/deps.sh lab
+	tests/lab/guests.sh memory memory-backports
+
+check-lab-memory: lab-memory
+	$(MAKE) -j$(JOBS) VARIANT=plain all build/plain/tests/lab/machine_dump
+	tests/lab/memory_check.sh lab
+
 # ---- bench -------------------------------------------------------------------
 
 .PHONY: bench
-bench: all $(addprefix $(B)/tests/bench/,bigstore rejudge blockserver httpblocks)
+bench: all $(addprefix $(B)/tests/,bench/bigstore bench/rejudge bench/blockserver bench/httpblocks bench/memorycat \
+		lab/machine_dump lab/storedump)
 	tests/bench/run.sh
 
 # ---- install -----------------------------------------------------------------
@@ -212,7 +225,7 @@ uninstall:
 LINTED = $(filter-out acquire/base/diag.c,$(SOURCES))
 SOURCES = $(ACQUIRE) $(INDEX) $(FS) $(TOOLS)
 C_FILES = $(SOURCES) $(UNIT) $(wildcard tests/fuzz/*.c tests/*/*.c)
-H_FILES = $(wildcard acquire/base/*.h acquire/aws/*.h acquire/*.h index/*.h fs/*.h tools/*.h tests/*/*.h)
+H_FILES = $(wildcard acquire/base/*.h acquire/aws/*.h acquire/memory/*.h acquire/*.h index/memory/*.h index/*.h fs/*.h tools/*.h tests/*/*.h)
 CPPCHECK ?= cppcheck
 CLANG_TIDY ?= clang-tidy
 CLANG_FORMAT ?= clang-format

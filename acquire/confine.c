@@ -131,6 +131,9 @@ static int landlock_apply(int abi, bool signals,
 	for (size_t i = 0; !err && i < c->n_write_dirs; i++)
 		err = landlock_allow(fd, c->write_dirs[i], FS_WRITE_TREE,
 				     &handled, true);
+	if (!err && c->read_dir)
+		err = landlock_allow(fd, c->read_dir, FS_READ_TREE, &handled,
+				     true);
 	if (!err && c->fuse_device)
 		err = landlock_allow(fd, "/dev/fuse", FS_READ | FS_IOCTL_DEV |
 				     LANDLOCK_ACCESS_FS_WRITE_FILE, &handled,

@@ -24,6 +24,7 @@ struct herd_confinement {
 	size_t n_read_files;
 	const char *const *write_dirs;	/* below these: read and write */
 	size_t n_write_dirs;
+	const char *read_dir;		/* NULL, or: below it, read */
 	bool connected_sockets;		/* allow recvmsg/sendmsg on open sockets
 					   (never socket, connect or bind) */
 	bool fuse_device;		/* threads of a mount open /dev/fuse

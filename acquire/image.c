@@ -7,6 +7,7 @@
  */
 #include "acquire/base/sha256.h"
 #include "acquire/chain.h"
+#include "acquire/memory.h"
 #include "acquire/source_impl.h"
 
 #include <stdio.h>
@@ -216,7 +217,8 @@ bool herd_image_needs_helper(const struct herd_image *img)
 	static const char *const formats[] = { "qcow2", "ewf", "vmdk", "vhd",
 					       NULL };
 
-	return !is_raw(img) && !is_one_of(img->format, formats);
+	return !is_raw(img) && !herd_image_is_memory(img) &&
+	       !is_one_of(img->format, formats);
 }
 
 int herd_image_open(const struct herd_image *img, struct herd_helper *helper,
@@ -227,6 +229,8 @@ int herd_image_open(const struct herd_image *img, struct herd_helper *helper,
 
 	if (!img->n_files || !img->format)
 		return -EINVAL;
+	if (herd_image_is_memory(img))	/* whose size is another thing */
+		return herd_memory_open(img, ret, diag);
 	if (is_raw(img))
 		err = herd_source_open_raw(img, &s, diag);
 	else if (herd_image_is_remote(img))

@@ -11,11 +11,12 @@ set -euo pipefail
 
 build=(gcc libc6-dev make pkg-config libfuse3-dev fuse3 libtsk-dev libssl-dev
 	libjansson-dev liblmdb-dev libext2fs-dev libnbd-dev libseccomp-dev zlib1g-dev
-	libcurl4-openssl-dev libexpat1-dev ca-certificates qemu-utils)
+	libcurl4-openssl-dev libexpat1-dev libsnappy-dev liblzo2-dev libzstd-dev
+	liblzma-dev ca-certificates qemu-utils)
 demo=("${build[@]}" e2fsprogs dosfstools mtools gdisk fakeroot attr python3 curl)
 lab=("${demo[@]}" debootstrap debian-archive-keyring qemu-system-x86 cpio git jq openssh-client)
 check=("${lab[@]}" libcmocka-dev binutils ntfs-3g exfatprogs exfat-fuse fdisk
-	yara clamav sleuthkit fuse2fs acl rsync libcap2-bin ewf-tools xxd
+	gdb yara clamav sleuthkit fuse2fs acl rsync libcap2-bin ewf-tools xxd
 	openssl man-db groff bash-completion lmdb-utils strace
 	procps psmisc util-linux)
 ci=("${check[@]}" clang libclang-rt-14-dev clang-tidy cppcheck shellcheck)

@@ -29,10 +29,12 @@ layer() {
 out=$(
 	layer acquire/base 'acquire/base' acquire/base/*.[ch]
 	layer acquire/aws 'acquire/base|acquire/aws' acquire/aws/*.[ch]
-	layer acquire 'acquire/base|acquire/aws|acquire' acquire/*.[ch]
-	layer index 'acquire/base|acquire|index' index/*.[ch]
-	layer fs 'acquire/base|acquire|index|fs' fs/*.[ch]
-	layer tools 'acquire/base|acquire/aws|acquire|index|fs|tools' tools/*.[ch]
+	layer acquire/memory 'acquire/base|acquire|acquire/memory' acquire/memory/*.[ch]
+	layer acquire 'acquire/base|acquire/aws|acquire/memory|acquire' acquire/*.[ch]
+	layer index/memory 'acquire/base|acquire|index|index/memory' index/memory/*.[ch]
+	layer index 'acquire/base|acquire|index/memory|index' index/*.[ch]
+	layer fs 'acquire/base|acquire|index/memory|index|fs' fs/*.[ch]
+	layer tools 'acquire/base|acquire/aws|acquire|index/memory|index|fs|tools' tools/*.[ch]
 )
 [ -z "$out" ] || complain "$out"
 
@@ -41,7 +43,8 @@ place() {
 	header=$1
 	where=$2
 	grep -lE "^#[[:space:]]*include <$header" acquire/base/*.[ch] acquire/aws/*.[ch] \
-		acquire/*.[ch] index/*.[ch] fs/*.[ch] tools/*.[ch] 2>/dev/null |
+		acquire/memory/*.[ch] acquire/*.[ch] index/memory/*.[ch] index/*.[ch] \
+		fs/*.[ch] tools/*.[ch] 2>/dev/null |
 	grep -vE "^($where)\$" |
 	while IFS= read -r f; do
 		echo "$f: <$header> belongs in $where alone"
@@ -53,7 +56,7 @@ out=$(
 	place 'ext2fs/' 'index/volume_ext[a-z_]*\.[ch]'
 	place 'et/|com_err' 'index/volume_ext[a-z_]*\.[ch]'
 	place 'libnbd\.h' 'acquire/source_nbd\.c'
-	place 'jansson\.h' 'index/json\.c|acquire/aws/credentials[a-z_]*\.c|acquire/aws/call[a-z_]*\.c|acquire/aws/ebs_page\.c'
+	place 'jansson\.h' 'index/json\.c|acquire/aws/credentials[a-z_]*\.c|acquire/aws/call[a-z_]*\.c|acquire/aws/ebs_page\.c|acquire/aws/ssm\.c|index/memory/isf[a-z_]*\.c'
 	place 'curl/' 'acquire/aws/http[a-z_]*\.[ch]'
 	place 'expat\.h' 'acquire/aws/xml\.c'
 	place 'seccomp\.h' 'acquire/confine\.c'
@@ -68,7 +71,7 @@ out=$(nm -g --defined-only "$lib" 2>/dev/null |
 [ -z "$out" ] || complain "symbols without herd_ in $lib: $out"
 
 # A header compiles alone; no FUSE, LMDB and so on needed for it.
-for f in acquire/base/*.h acquire/aws/*.h acquire/*.h index/*.h fs/*.h tools/*.h; do
+for f in acquire/base/*.h acquire/aws/*.h acquire/memory/*.h acquire/*.h index/memory/*.h index/*.h fs/*.h tools/*.h; do
 	[ -e "$f" ] || continue
 	# shellcheck disable=SC2086
 	${CC:-cc} -std=gnu17 -D_GNU_SOURCE -I. $PKG_CFLAGS -Wall -Wextra \
