@@ -11,6 +11,7 @@
 #define HERD_REPORT_H
 
 #include "index/explain.h"
+#include "index/memory_herd.h"
 
 /* All borrowed. findings: as herd_judge_instance gave them, by path id. */
 struct herd_report {
@@ -19,6 +20,7 @@ struct herd_report {
 	const struct herd_instance *instance;
 	const struct herd_finding *findings;
 	size_t n_findings;
+	const struct herd_memory_herd *memory;	/* NULL: memory is not judged */
 };
 
 /* report.txt: for people. Names that could upset a terminal are escaped. */

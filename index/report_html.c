@@ -363,8 +363,8 @@ static int put_tail(struct herd_page *p)
 /* In the order of the page. */
 static int (*const sections[])(struct herd_page *p) = {
 	put_summary,	  herd_page_heat,     herd_page_bands,
-	herd_page_shared, herd_page_members,  herd_page_drift,
-	herd_page_policy, herd_page_problems, herd_page_evidence,
+	herd_page_shared, herd_page_members,  herd_page_memory,
+	herd_page_drift,  herd_page_policy, herd_page_problems, herd_page_evidence,
 	put_tail,
 };
 
@@ -401,6 +401,7 @@ int herd_report_html(const struct herd_report_page *asked, struct herd_buf *out,
 		.asked = asked,
 		.txn = asked->txn,
 		.herd = asked->herd,
+		.memory = asked->memory,
 		.group = herd_herd_group(asked->herd),
 		.k = herd_herd_knowledge(asked->herd),
 		.out = out,

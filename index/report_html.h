@@ -15,6 +15,7 @@
 struct herd_report_page {
 	struct herd_txn *txn;
 	const struct herd_herd *herd; /* with knowledge, for its rules */
+	const struct herd_memory_herd *memory; /* NULL: memory is left out */
 	/* How much is shown one by one; the rest is summed up, by number.
 	   0: all of it. */
 	size_t instances; /* that deviate */

@@ -2,7 +2,8 @@
 /*
  * What the files of the HTML report share: report_html.c gathers over all
  * members, then report_html_herd.c shows the herd as a whole,
- * report_html_bands.c its bands, report_html_member.c one member; report_html_text.c writes what is hostile.
+ * report_html_bands.c its bands, report_html_member.c one member,
+ * report_html_memory.c the memories; report_html_text.c writes what is hostile.
  *
  * Threads: a page belongs to one.
  */
@@ -66,6 +67,7 @@ struct herd_page {
 	struct herd_page_paths shared, drift;
 	size_t *by_rule; /* suppressed paths, by rule of the policy */
 	struct herd_report_base *base;
+	const struct herd_memory_herd *memory;	/* NULL: none is judged */
 };
 
 /* ---- report_html_text.c ---- */
@@ -97,6 +99,7 @@ int herd_page_bands(struct herd_page *p);
 int herd_page_shared(struct herd_page *p);
 int herd_page_drift(struct herd_page *p);
 int herd_page_members(struct herd_page *p);
+int herd_page_memory(struct herd_page *p);
 int herd_page_policy(struct herd_page *p);
 int herd_page_problems(struct herd_page *p);
 int herd_page_evidence(struct herd_page *p);

@@ -6,6 +6,7 @@
  * Threads: as index/report.h says.
  */
 #include "index/report.h"
+#include "index/report_memory.h"
 
 #include "index/json.h"
 #include "index/knowledge.h"
@@ -396,6 +397,30 @@ static int json_finding(struct herd_json *j, const struct herd_report *r,
 	return err;
 }
 
+static int json_memory(struct herd_json *j, const struct herd_report *r,
+		       struct herd_diag *diag)
+{
+	CLEANUP(herd_report_memory_deinit) struct herd_report_memory m = { .n = 0 };
+	int err = herd_report_memory_make(r->txn, r->memory, r->instance->id,
+					  &m, diag);
+
+	if (err) {
+		herd_json_null(j, "memory");
+		return err == -ENOENT ? 0 : err;
+	}
+	herd_json_object(j, "memory");
+	herd_report_memory_json(&m, j);
+	herd_json_array(j, "findings");
+	for (size_t i = 0; i < m.n; i++) {
+		herd_json_object(j, NULL);
+		herd_report_memory_json_finding(m.machine, &m.v[i], j);
+		herd_json_end(j);
+	}
+	herd_json_end(j);
+	herd_json_end(j);
+	return 0;
+}
+
 int herd_report_json(const struct herd_report *r, struct herd_buf *out,
 		     struct herd_diag *diag)
 {
@@ -430,6 +455,8 @@ int herd_report_json(const struct herd_report *r, struct herd_buf *out,
 	json_counts(&j, r);
 	if (!err)
 		err = json_paths(&j, r);
+	if (!err)
+		err = json_memory(&j, r, diag);
 	herd_json_array(&j, "findings");
 	for (size_t i = 0; i < lines.n && !err; i++)
 		err = json_finding(&j, r, &lines, &lines.v[i], &names);

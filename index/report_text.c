@@ -8,6 +8,7 @@
 #include "index/report.h"
 
 #include "index/knowledge.h"
+#include "index/report_memory.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -419,7 +420,20 @@ static int write_undigested(const struct writing *w)
 	return 0;
 }
 
-static int write_report(const struct writing *w)
+static int write_memory(const struct writing *w, struct herd_diag *diag)
+{
+	CLEANUP(herd_report_memory_deinit) struct herd_report_memory m = { .n = 0 };
+	int err = herd_report_memory_make(w->r->txn, w->r->memory,
+					  w->r->instance->id, &m, diag);
+
+	if (err)
+		return err == -ENOENT ? 0 : err;
+	heading(w->out, "Memory");
+	herd_report_memory_text(&m, w->out);
+	return 0;
+}
+
+static int write_report(const struct writing *w, struct herd_diag *diag)
 {
 	int err;
 
@@ -427,7 +441,9 @@ static int write_report(const struct writing *w)
 	write_knowledge(w);
 	write_findings(w, HERD_CLASS_DEVIANT, "Deviant",
 		       "this instance is not like its herd");
-	err = write_problems(w);
+	err = write_memory(w, diag);
+	if (!err)
+		err = write_problems(w);
 	if (!err)
 		err = write_undigested(w);
 	write_findings(w, HERD_CLASS_VOLATILE, "Volatile",
@@ -456,7 +472,7 @@ int herd_report_text(const struct herd_report *r, struct herd_buf *out,
 	if (!err)
 		err = herd_report_names_make(r->txn, r->instance->group, &names);
 	if (!err)
-		err = write_report(&w);
+		err = write_report(&w, diag);
 	return !err ? 0 : herd_diag_set(diag, err, r->instance->name,
 					HERD_NO_OFFSET, "report.txt: %s",
 					strerror(-err));

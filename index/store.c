@@ -29,8 +29,8 @@
 
 const char *const herd_table_names[TABLE_MAX] = {
 	"children", "entry", "group", "group_name", "herd", "identity",
-	"instance", "instance_name", "kept", "links", "look", "meta", "name",
-	"owner", "partial", "path", "problem", "tally",
+	"instance", "instance_name", "kept", "links", "look", "memory", "meta",
+	"name", "owner", "partial", "path", "problem", "tally",
 };
 
 static size_t first_map;

@@ -293,6 +293,28 @@ int herd_tokens_put(struct herd_txn *t, uint32_t instance, const void *bytes,
 int herd_tokens_get(struct herd_txn *t, uint32_t instance, const void **ret,
 		    size_t *ret_len);
 
+/* ---- memory ---- */
+
+/* The image of an instance's memory, and what it says of the machine. */
+#define HERD_DISK_MEMORY UINT32_MAX	/* in the place of a disk's number */
+struct herd_stored_memory {
+	uint64_t attached;	/* seconds since 1970 */
+	struct herd_image image;	/* owned */
+	const void *machine;	/* as herd_machine_encode has it; borrowed */
+	size_t n_machine;
+};
+void herd_stored_memory_deinit(struct herd_stored_memory *m);
+/* In the place of what was there. Goes with the instance. */
+int herd_memory_put(struct herd_txn *t, uint32_t instance,
+		    const struct herd_stored_memory *m);
+/* -ENOENT: no memory of it is attached. */
+int herd_memory_get(struct herd_txn *t, uint32_t instance,
+		    struct herd_stored_memory *ret);
+int herd_memory_remove(struct herd_txn *t, uint32_t instance);
+/* Instances that have memory, in order of id. */
+int herd_memory_each(struct herd_txn *t,
+		     int (*fn)(void *arg, uint32_t instance), void *arg);
+
 /* ---- the herd's statistics ---- */
 
 /*

@@ -454,7 +454,8 @@ static int drop_records(struct herd_txn *t, uint32_t id)
 {
 	static const enum table tables[] = {
 		TABLE_ENTRY, TABLE_CHILDREN, TABLE_LINKS, TABLE_OWNER,
-		TABLE_LOOK, TABLE_IDENTITY, TABLE_PROBLEM, TABLE_INSTANCE,
+		TABLE_LOOK, TABLE_IDENTITY, TABLE_PROBLEM, TABLE_MEMORY,
+		TABLE_INSTANCE,
 	};
 	uint8_t key[4];
 	int r = 0;
@@ -481,6 +482,8 @@ static int mark_detached(struct herd_txn *t, uint32_t id)
 	i.problems = 0;
 	t->problem_instance = 0;
 	r = herd_table_clear(t, TABLE_PROBLEM, key, sizeof(key));
+	if (!r)
+		r = herd_table_del(t, TABLE_MEMORY, key, sizeof(key));
 	if (!r)	/* takes the name out of the index */
 		r = herd_instance_put(t, &i);
 	herd_instance_deinit(&i);

@@ -26,6 +26,7 @@ enum table {
 	TABLE_KEPT,
 	TABLE_LINKS,
 	TABLE_LOOK,
+	TABLE_MEMORY,
 	TABLE_META,
 	TABLE_NAME,
 	TABLE_OWNER,
@@ -157,6 +158,10 @@ int herd_instance_encode(const struct herd_instance *i, struct herd_buf *out);
 /* Strings that were NULL come back empty. */
 int herd_instance_decode(uint32_t id, const void *bytes, size_t len,
 			 struct herd_instance *ret);
+/* An image, within another record. What was decoded so far has to be freed also
+   after an error. */
+void herd_image_encode(const struct herd_image *d, struct herd_buf *out);
+int herd_image_decode(struct herd_cursor *c, struct herd_image *d);
 int herd_instance_head_get(struct herd_txn *t, uint32_t id,
 			   struct instance_head *ret);
 

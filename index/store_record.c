@@ -59,9 +59,9 @@ static size_t get_count(struct herd_cursor *c, uint64_t max, size_t least)
 	return n;
 }
 
-/* ---- disks ---- */
+/* ---- images ---- */
 
-static void put_disk(struct herd_buf *out, const struct herd_image *d)
+void herd_image_encode(const struct herd_image *d, struct herd_buf *out)
 {
 	put_string(out, d->format);
 	herd_buf_varint(out, d->size);
@@ -77,7 +77,7 @@ static void put_disk(struct herd_buf *out, const struct herd_image *d)
 	}
 }
 
-static int get_disk(struct herd_cursor *c, struct herd_image *d)
+int herd_image_decode(struct herd_cursor *c, struct herd_image *d)
 {
 	d->format = get_string(c);
 	d->size = herd_cur_varint(c);
@@ -211,7 +211,7 @@ int herd_instance_encode(const struct herd_instance *i, struct herd_buf *out)
 	herd_buf_varint(out, i->problems);
 	herd_buf_varint(out, i->n_disks);
 	for (size_t n = 0; n < i->n_disks; n++)
-		put_disk(out, &i->disks[n]);
+		herd_image_encode(&i->disks[n], out);
 	herd_buf_varint(out, i->n_volumes);
 	for (size_t n = 0; n < i->n_volumes; n++)
 		put_volume(out, &i->volumes[n]);
@@ -229,7 +229,7 @@ static int get_disks(struct herd_cursor *c, struct herd_instance *i)
 	if (!i->disks)
 		return -ENOMEM;
 	for (; i->n_disks < n && !r; i->n_disks++)
-		r = get_disk(c, &i->disks[i->n_disks]);
+		r = herd_image_decode(c, &i->disks[i->n_disks]);
 	return r;
 }
 

@@ -145,6 +145,14 @@ static double rank_of(const struct evidence *e)
 	return 100 * agreement * alone * few * few * weight;
 }
 
+double herd_rank(double others, double herd, double same, double kinds)
+{
+	const struct evidence e = { .others = others, .herd = herd,
+				    .same = same, .kinds = kinds };
+
+	return rank_of(&e);
+}
+
 /* Gains of power are worth a look sooner: how far to go towards 100, in %. */
 static double reason_weight(unsigned reasons, const struct herd_variant *own,
 			    const struct herd_variant *other)

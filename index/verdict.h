@@ -154,6 +154,12 @@ size_t herd_tally_coarsen(struct herd_tally *tallies, size_t n);
    nothing: names are volatile there. */
 bool herd_names_loose(uint32_t alike, uint32_t members, bool baseline);
 
+/*
+ * The formula of rank alone, 0 to 100: of that many others how many have the
+ * herd's, how many the same as this one, and how many other kinds there are.
+ */
+double herd_rank(double others, double herd, double same, double kinds);
+
 /* Where it stands on the two axes, herd and baseline, in words; NULL where
    there is no baseline or nothing to tell. */
 const char *herd_verdict_axis(const struct herd_verdict *v);

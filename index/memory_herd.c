@@ -1,0 +1,173 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The memories of a group, out of the store; see memory_herd.h. */
+#include "index/memory_herd.h"
+
+#include "acquire/base/cleanup.h"
+#include "index/memory_disk.h"
+
+#include <stdio.h>
+#include <string.h>
+
+struct herd_memory_herd {
+	const struct herd_herd *herd;
+	struct herd_flock *flock;
+};
+
+int herd_memory_machine(struct herd_txn *t, uint32_t instance,
+			struct herd_machine **ret, struct herd_diag *diag)
+{
+	struct herd_stored_memory m;
+	int err = herd_memory_get(t, instance, &m);
+
+	if (err)
+		return err;
+	err = herd_machine_decode(m.machine, m.n_machine, ret);
+	herd_stored_memory_deinit(&m);
+	return err ? herd_diag_set(diag, err, "the index", HERD_NO_OFFSET,
+				   "the record of the memory of instance %u is "
+				   "damaged", instance) : 0;
+}
+
+/* ---- the herd ---- */
+
+struct gather {
+	struct herd_txn *t;
+	struct herd_memory_herd *mh;
+	struct herd_diag *diag;
+};
+
+static int add_traits(struct gather *g, uint32_t instance,
+		      const struct herd_machine *m)
+{
+	struct herd_traits *traits = NULL;
+	int err = herd_traits_make(m, &traits);
+
+	if (!err)
+		err = herd_flock_add(g->mh->flock, instance, traits);
+	herd_traits_destroy(traits);
+	return err;
+}
+
+static int add_member(void *arg, uint32_t id, uint32_t group,
+		      enum herd_role role, const char *name)
+{
+	struct gather *g = arg;
+	struct herd_machine *m;
+	int err;
+
+	(void)group;
+	(void)name;
+	if (role != HERD_ROLE_MEMBER)
+		return 0;
+	err = herd_memory_machine(g->t, id, &m, g->diag);
+	if (err)
+		return err == -ENOENT ? 0 : err;
+	err = add_traits(g, id, m);
+	herd_machine_destroy(m);
+	return err;
+}
+
+int herd_memory_herd_make(struct herd_txn *t, const struct herd_herd *h,
+			  struct herd_memory_herd **ret, struct herd_diag *diag)
+{
+	struct herd_memory_herd *mh = calloc(1, sizeof(*mh));
+	struct gather g = { t, mh, diag };
+	int err = mh ? herd_flock_create(&mh->flock) : -ENOMEM;
+
+	if (!err) {
+		mh->herd = h;
+		err = herd_instance_each_name(t, herd_herd_group(h)->id,
+					      add_member, &g);
+	}
+	if (err)
+		herd_memory_herd_destroy(mh);
+	else
+		*ret = mh;
+	return err;
+}
+
+void herd_memory_herd_destroy(struct herd_memory_herd *mh)
+{
+	if (!mh)
+		return;
+	herd_flock_destroy(mh->flock);
+	free(mh);
+}
+
+uint32_t herd_memory_herd_members(const struct herd_memory_herd *mh)
+{
+	return herd_flock_members(mh->flock);
+}
+
+/* ---- one of them ---- */
+
+struct look {
+	struct herd_txn *t;
+	const struct herd_herd *herd;
+	uint32_t instance;
+};
+
+static bool disk_class(void *arg, const struct herd_mfile *f,
+		       enum herd_class *ret)
+{
+	const struct look *l = arg;
+	struct herd_finding finding;
+	uint32_t path;
+
+	if (herd_memory_disk_path(l->t, f, &path) ||
+	    herd_judge_path(l->t, l->herd, l->instance, path, &finding, NULL))
+		return false;
+	*ret = finding.verdict.class;
+	return true;
+}
+
+int herd_memory_judge(struct herd_txn *t, const struct herd_memory_herd *mh,
+		      uint32_t instance, const struct herd_machine *m,
+		      struct herd_machine_finding **ret, size_t *ret_n)
+{
+	struct look l = { t, mh->herd, instance };
+
+	return herd_machine_judge(mh->flock, instance, m, disk_class, &l, ret,
+				  ret_n);
+}
+
+/* ---- the other way round ---- */
+
+static bool is_path(const struct herd_machine *m, uint32_t file,
+		    const char *path, size_t len)
+{
+	const char *own;
+
+	if (file >= m->n_files || m->files[file].deleted)
+		return false;
+	own = m->files[file].path;
+	return own[0] == '/' && strlen(own + 1) == len &&
+	       memcmp(own + 1, path, len) == 0;
+}
+
+static bool executes(const struct herd_machine *m, const struct herd_process *p,
+		     const char *path, size_t len)
+{
+	for (size_t i = 0; i < p->n_vmas; i++)
+		if ((p->vmas[i].flags & HERD_VM_EXEC) &&
+		    is_path(m, p->vmas[i].file, path, len))
+			return true;
+	return false;
+}
+
+int herd_memory_users(const struct herd_machine *m, const char *path,
+		      size_t len,
+		      int (*fn)(void *arg, const struct herd_process *p,
+				bool is_exe), void *arg)
+{
+	int r = 0;
+
+	for (size_t i = 0; i < m->n_processes && !r; i++) {
+		const struct herd_process *p = &m->processes[i];
+		bool exe = is_path(m, p->exe, path, len);
+
+		if (exe || executes(m, p, path, len))
+			r = fn(arg, p, exe);
+	}
+	return r;
+}

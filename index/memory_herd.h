@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The memories of a group: reads them out of the store and judges one of them
+ * by the others (index/memory/machine_judge.h), with what the disks say.
+ *
+ * Threads: a herd_memory_herd is immutable once made and may be shared; each
+ * call takes the caller's own read transaction (of the same snapshot).
+ */
+#ifndef HERD_MEMORY_HERD_H
+#define HERD_MEMORY_HERD_H
+
+#include "index/judge.h"
+#include "index/memory/machine_judge.h"
+
+/* The machine of an instance. -ENOENT: no memory of it is attached. */
+int herd_memory_machine(struct herd_txn *t, uint32_t instance,
+			struct herd_machine **ret, struct herd_diag *diag);
+
+/*
+ * h: borrowed, outlives it. Goes through the memories of all members, one
+ * after the other.
+ */
+struct herd_memory_herd;
+int herd_memory_herd_make(struct herd_txn *t, const struct herd_herd *h,
+			  struct herd_memory_herd **ret, struct herd_diag *diag);
+void herd_memory_herd_destroy(struct herd_memory_herd *mh);
+/* Members whose memory is there; 0: nothing can be judged. */
+uint32_t herd_memory_herd_members(const struct herd_memory_herd *mh);
+
+/* As herd_machine_judge. m: of `instance`. Free with herd_machine_findings_free. */
+int herd_memory_judge(struct herd_txn *t, const struct herd_memory_herd *mh,
+		      uint32_t instance, const struct herd_machine *m,
+		      struct herd_machine_finding **ret, size_t *ret_n);
+
+/*
+ * The other way round: fn for each process that runs the file of that path
+ * (without leading '/') or has it mapped to execute.
+ */
+int herd_memory_users(const struct herd_machine *m, const char *path,
+		      size_t len,
+		      int (*fn)(void *arg, const struct herd_process *p,
+				bool is_exe), void *arg);
+
+/* 0…100: as herd_score is for files. */
+static inline unsigned
+herd_machine_score(const struct herd_machine_finding *f)
+{
+	return (unsigned)f->rank * f->severity / 100;
+}
+
+#endif
