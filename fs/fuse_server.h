@@ -14,8 +14,8 @@
 #include "index/store.h"
 
 struct herd_mount_image {
-	uint32_t instance, disk;
-	const struct herd_image *image;	/* of instances[] below */
+	uint32_t instance, disk;	/* or HERD_DISK_MEMORY */
+	const struct herd_image *image;	/* of what is below */
 	pid_t helper;		/* supervisor: its qemu-nbd, or 0 */
 };
 
@@ -24,6 +24,11 @@ struct herd_mount_plan {
 	char mountpoint[4096];	/* PATH_MAX */
 	struct herd_instance *instances;
 	size_t n_instances;
+	struct herd_mount_memory {
+		uint32_t instance;
+		struct herd_image image;
+	} *memories;
+	size_t n_memories;
 	struct herd_mount_image *images;	/* by instance and disk */
 	size_t n_images;
 };

@@ -63,6 +63,31 @@ struct plan_maker {
 	size_t n_disks;
 };
 
+/* What of memory cannot be read, the tree tells. */
+static int add_memory(struct plan_maker *m, uint32_t id)
+{
+	struct herd_mount_plan *p = m->plan;
+	struct herd_stored_memory stored;
+	int err = herd_memory_get(m->txn, id, &stored);
+
+	if (err)
+		return err == -ENOMEM ? err : 0;
+	if (!(p->n_memories & (p->n_memories - 1))) {
+		void *v = reallocarray(p->memories, p->n_memories ?
+				       2 * p->n_memories : 1,
+				       sizeof(*p->memories));
+
+		if (!v) {
+			herd_stored_memory_deinit(&stored);
+			return -ENOMEM;
+		}
+		p->memories = v;
+	}
+	p->memories[p->n_memories++] = (struct herd_mount_memory){
+		id, stored.image };
+	return 0;
+}
+
 static int add_instance(void *arg, uint32_t id, uint32_t group,
 			enum herd_role role, const char *name)
 {
@@ -89,12 +114,12 @@ static int add_instance(void *arg, uint32_t id, uint32_t group,
 		return err;
 	p->n_instances++;
 	m->n_disks += v->n_disks;
-	return 0;
+	return add_memory(m, id);
 }
 
 static int list_images(struct herd_mount_plan *p, size_t n_disks)
 {
-	p->images = calloc(n_disks + 1, sizeof(*p->images));
+	p->images = calloc(n_disks + p->n_memories + 1, sizeof(*p->images));
 	if (!p->images)
 		return -ENOMEM;
 	for (size_t i = 0; i < p->n_instances; i++)
@@ -103,6 +128,12 @@ static int list_images(struct herd_mount_plan *p, size_t n_disks)
 				.instance = p->instances[i].id, .disk = d,
 				.image = &p->instances[i].disks[d],
 			};
+	for (size_t i = 0; i < p->n_memories; i++)
+		p->images[p->n_images++] = (struct herd_mount_image){
+			.instance = p->memories[i].instance,
+			.disk = HERD_DISK_MEMORY,
+			.image = &p->memories[i].image,
+		};
 	if (p->n_images)
 		qsort(p->images, p->n_images, sizeof(*p->images),
 		      compare_images);
@@ -113,6 +144,9 @@ static void plan_deinit(struct herd_mount_plan *p)
 {
 	for (size_t i = 0; i < p->n_instances; i++)
 		herd_instance_deinit(&p->instances[i]);
+	for (size_t i = 0; i < p->n_memories; i++)
+		herd_image_deinit(&p->memories[i].image);
+	free(p->memories);
 	free(p->instances);
 	free(p->images);
 }

@@ -214,6 +214,15 @@ static int compare_names(const void *a, const void *b, void *arg)
 	return r ? r : strcmp(x->name, y->name);
 }
 
+static int has_memory(void *arg, uint32_t instance)
+{
+	struct herd_tree_member *m = herd_tree_member(arg, instance);
+
+	if (m)
+		m->has_memory = true;
+	return 0;
+}
+
 static int load_members(struct herd_tree *t, struct herd_diag *diag)
 {
 	LEASE(l, t);
@@ -227,10 +236,17 @@ static int load_members(struct herd_tree *t, struct herd_diag *diag)
 	if (!err && t->n_groups)
 		qsort(t->groups, t->n_groups, sizeof(*t->groups),
 		      compare_groups);
-	for (size_t i = 0; i < t->n_groups; i++)
+	for (size_t i = 0; i < t->n_groups; i++) {
 		pthread_mutex_init(&t->groups[i].lock, NULL);
+		pthread_mutex_init(&t->groups[i].memory_lock, NULL);
+	}
 	if (!err)
 		err = herd_instance_each_name(l.txn, 0, add_member, t);
+	if (!err && t->n_members)
+		qsort(t->members, t->n_members, sizeof(*t->members),
+		      compare_members);
+	if (!err)
+		err = herd_memory_each(l.txn, has_memory, t);
 	if (!err)
 		t->by_name = calloc(t->n_members + 1, sizeof(*t->by_name));
 	if (!err && !t->by_name)
@@ -239,9 +255,6 @@ static int load_members(struct herd_tree *t, struct herd_diag *diag)
 		return herd_diag_set(diag, err, dir, HERD_NO_OFFSET,
 				     "reading who is in it: %s",
 				     strerror(-err));
-	if (t->n_members)
-		qsort(t->members, t->n_members, sizeof(*t->members),
-		      compare_members);
 	for (uint32_t i = 0; i < t->n_members; i++)
 		t->by_name[i] = i;
 	if (t->n_members)
@@ -256,7 +269,20 @@ static void free_instance(struct herd_tree_instance *i)
 		return;
 	herd_disk_deinit_instance(i);
 	herd_instance_deinit(&i->record);
+	herd_image_deinit(&i->memory);
 	free(i);
+}
+
+/* What cannot be read of it is met again, and told, when it is looked at. */
+static void load_memory(struct herd_txn *txn, struct herd_tree_instance *i)
+{
+	struct herd_stored_memory m;
+
+	if (herd_memory_get(txn, i->record.id, &m))
+		return;
+	i->has_memory = true;
+	i->memory = m.image;
+	i->memory_attached = m.attached;
 }
 
 int herd_tree_instance(struct herd_tree *t, struct herd_txn *txn, uint32_t id,
@@ -287,6 +313,7 @@ int herd_tree_instance(struct herd_tree *t, struct herd_txn *txn, uint32_t id,
 			free_instance(i);
 			return err == -ENOENT ? -EBADMSG : err;
 		}
+		load_memory(txn, i);
 		atomic_store_explicit(&m->loaded, i, memory_order_release);
 	}
 	*ret = i;
@@ -307,6 +334,31 @@ int herd_tree_herd(struct herd_txn *txn, struct herd_tree_group *g,
 	}
 	*ret = g->herd;
 	return 0;
+}
+
+int herd_tree_memory_herd(struct herd_tree *t, struct herd_txn *txn,
+			  struct herd_tree_group *g,
+			  struct herd_memory_herd **ret)
+{
+	struct herd_diag diag = { .offset = HERD_NO_OFFSET };
+	struct herd_herd *herd;
+	char text[1024];
+	int err = herd_tree_herd(txn, g, &herd);
+
+	if (err)
+		return err;
+	pthread_mutex_lock(&g->memory_lock);
+	if (!g->memory)
+		err = herd_memory_herd_make(txn, herd, &g->memory, &diag);
+	if (!err)
+		*ret = herd_memory_herd_members(g->memory) ? g->memory : NULL;
+	pthread_mutex_unlock(&g->memory_lock);
+	if (err)
+		herd_tree_failure(t, "%s: memory cannot be judged: %s",
+				  g->group.name,
+				  herd_diag_format(&diag, err, text,
+						   sizeof(text)));
+	return err;
 }
 
 /* ---- opening and closing ---- */
@@ -333,6 +385,7 @@ int herd_tree_open(struct herd_store *store,
 	pthread_mutex_init(&t->loading, NULL);
 	pthread_mutex_init(&t->failure_lock, NULL);
 	pthread_mutex_init(&t->ahead.lock, NULL);
+	pthread_mutex_init(&t->walking, NULL);
 	herd_cache_init(&t->cache, (size_t)options->cache_mb << 20);
 	t->cache.on_make = options->on_wait;
 	t->cache.on_make_arg = options->on_wait_arg;
@@ -357,8 +410,10 @@ void herd_tree_close(struct herd_tree *t)
 		free(t->members[i].name);
 	}
 	for (size_t i = 0; i < t->n_groups; i++) {
+		herd_memory_herd_destroy(t->groups[i].memory);
 		herd_herd_destroy(t->groups[i].herd);
 		pthread_mutex_destroy(&t->groups[i].lock);
+		pthread_mutex_destroy(&t->groups[i].memory_lock);
 	}
 	close_readers(t);
 	for (size_t i = 0; i < t->n_failures; i++)
@@ -372,6 +427,7 @@ void herd_tree_close(struct herd_tree *t)
 	pthread_mutex_destroy(&t->loading);
 	pthread_mutex_destroy(&t->failure_lock);
 	pthread_mutex_destroy(&t->ahead.lock);
+	pthread_mutex_destroy(&t->walking);
 	free(t);
 }
 
@@ -380,6 +436,7 @@ void herd_tree_close(struct herd_tree *t)
 int herd_tree_getattr(struct herd_tree *t, uint64_t node, struct stat *ret)
 {
 	return herd_node_is_path(node) ? herd_path_getattr(t, node, ret) :
+	       herd_node_is_memory(node) ? herd_memory_getattr(t, node, ret) :
 	       herd_node_is_cluster(node) ? herd_cluster_getattr(t, node, ret) :
 					    herd_top_getattr(t, node, ret);
 }
@@ -393,7 +450,9 @@ int herd_tree_lookup(struct herd_tree *t, uint64_t dir, const char *name,
 
 	if (herd_node_is_path(dir))
 		return herd_path_lookup(t, dir, name, ret_node, ret_st);
-	err = herd_node_is_cluster(dir) ?
+	err = herd_node_is_memory(dir) ?
+		      herd_memory_lookup(t, dir, name, &node) :
+	      herd_node_is_cluster(dir) ?
 		      herd_cluster_lookup(t, dir, name, &node) :
 		      herd_top_lookup(t, dir, name, &node);
 	if (!err)
@@ -413,6 +472,7 @@ int herd_tree_readdir(struct herd_tree *t, uint64_t dir, uint64_t offset,
 	const struct herd_tree_emit emit = { fn, arg, offset };
 
 	return herd_node_is_path(dir) ? herd_path_readdir(t, dir, &emit) :
+	       herd_node_is_memory(dir) ? herd_memory_readdir(t, dir, &emit) :
 	       herd_node_is_cluster(dir) ? herd_cluster_readdir(t, dir, &emit) :
 					   herd_top_readdir(t, dir, &emit);
 }

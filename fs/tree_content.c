@@ -44,8 +44,7 @@ static void make_key(void)
 	pthread_key_create(&buffer_key, free_buffer);
 }
 
-/* NULL: no memory. Valid until this thread asks again. */
-static uint8_t *thread_buffer(size_t size)
+uint8_t *herd_tree_buffer(size_t size)
 {
 	struct thread_buffer *b;
 
@@ -232,12 +231,6 @@ static uint32_t disk_of(const struct herd_at *at)
 	return at->holder->record.volumes[at->entry.volume].disk;
 }
 
-/* What programs are told: they know no damaged record and no missing block. */
-static int as_told(int err)
-{
-	return err == -EBADMSG || err == -EREMOTEIO ? -EIO : err;
-}
-
 /* Source of the entry's disk. */
 static int get_disk(const struct herd_at *at, struct herd_tree_source **ret)
 {
@@ -278,7 +271,7 @@ static int gather(struct herd_source *s, const struct piece *v, size_t n,
 			int err;
 
 			if (!buf)
-				buf = thread_buffer(buffer_size);
+				buf = herd_tree_buffer(buffer_size);
 			if (!buf)
 				return -ENOMEM;
 			err = herd_source_read(s, buf, left, v[i].disk_off,
@@ -335,7 +328,7 @@ static int read_pieces(const struct reading *r, const struct piece *v,
 		}
 		herd_disk_put(s);
 	}
-	return as_told(err);
+	return herd_tree_as_told(err);
 }
 
 /* Has what is likely to be read next fetched; see fs/tree_ahead.c. */
@@ -405,7 +398,7 @@ static int read_copied(const struct reading *r)
 	if (!err)
 		err = r->fn(r->arg, &iov, 1);
 	free(whole);
-	return as_told(err);
+	return herd_tree_as_told(err);
 }
 
 static int read_runs(const struct reading *r)
@@ -419,7 +412,7 @@ static int read_runs(const struct reading *r)
 	if (err == -EOVERFLOW)
 		return read_copied(r);
 	if (err)
-		return as_told(err);
+		return herd_tree_as_told(err);
 	return read_pieces(r, v, n);
 }
 
@@ -458,7 +451,7 @@ static int read_by_reader(const struct reading *r)
 	if (err)
 		return err;
 	herd_tree_will_wait(at->tree);
-	iov = (struct iovec){ thread_buffer(r->len), r->len };
+	iov = (struct iovec){ herd_tree_buffer(r->len), r->len };
 	if (!iov.iov_base)
 		err = -ENOMEM;
 	if (!err)
@@ -501,6 +494,10 @@ int herd_tree_read(struct herd_tree *t, uint64_t node, uint64_t off, size_t len,
 		   int (*fn)(void *arg, const struct iovec *iov, int n),
 		   void *arg)
 {
+	if (herd_node_is_memory(node))
+		return herd_memory_read(t, node, off, len, fn, arg);
+	if (herd_memory_is_raw(node))
+		return herd_memory_read_raw(t, node, off, len, fn, arg);
 	if (herd_file_is_generated(node))
 		return read_blob(t, node, off, len, fn, arg);
 
@@ -587,6 +584,10 @@ static int seek_blob(struct herd_tree *t, uint64_t node, uint64_t off,
 int herd_tree_seek(struct herd_tree *t, uint64_t node, uint64_t off, bool hole,
 		   uint64_t *ret)
 {
+	if (herd_node_is_memory(node))
+		return herd_memory_seek(t, node, off, hole, ret);
+	if (herd_memory_is_raw(node))
+		return herd_memory_seek_raw(t, node, off, hole, ret);
 	if (herd_file_is_generated(node))
 		return seek_blob(t, node, off, hole, ret);
 

@@ -10,6 +10,7 @@
  */
 #include "fs/tree_internal.h"
 
+#include <stdio.h>
 #include <string.h>
 #include <time.h>
 
@@ -29,10 +30,23 @@ static int64_t now(void)
 	return ts.tv_sec;
 }
 
+static struct herd_tree_disk *disk_of(const struct herd_tree_instance *i,
+				      uint32_t disk)
+{
+	return &i->disks[disk == HERD_DISK_MEMORY ? i->record.n_disks : disk];
+}
+
+static const struct herd_image *image_of(const struct herd_tree_instance *i,
+					 uint32_t disk)
+{
+	return disk == HERD_DISK_MEMORY ? &i->memory : &i->record.disks[disk];
+}
+
 void herd_disk_put(struct herd_tree_source *s)
 {
 	if (s && atomic_fetch_sub(&s->refs, 1) == 1) {
 		herd_source_destroy(s->source);
+		herd_extents_deinit(&s->there);
 		free(s);
 	}
 }
@@ -40,11 +54,13 @@ void herd_disk_put(struct herd_tree_source *s)
 static void note(struct herd_tree *t, const struct herd_tree_instance *i,
 		 uint32_t disk, int err, const struct herd_diag *diag)
 {
-	char text[1024];
+	char text[1024], what[32] = "memory";
 
+	if (disk != HERD_DISK_MEMORY)
+		snprintf(what, sizeof(what), "disk %u", disk);
 	/* the process may open what was there when it was locked in */
-	herd_tree_failure(t, "%s/%s, disk %u: %s%s", i->group->group.name,
-			  i->record.name, disk,
+	herd_tree_failure(t, "%s/%s, %s: %s%s", i->group->group.name,
+			  i->record.name, what,
 			  herd_diag_format(diag, err, text, sizeof(text)),
 			  err == -EACCES ? " (was it replaced after it was "
 			  "mounted?)" : "");
@@ -87,7 +103,7 @@ static int check_volumes(const struct herd_tree_instance *i, uint32_t disk,
 static int open_locked(struct herd_tree *t, struct herd_tree_instance *i,
 		       uint32_t disk, struct herd_diag *diag)
 {
-	struct herd_tree_disk *d = &i->disks[disk];
+	struct herd_tree_disk *d = disk_of(i, disk);
 	struct herd_tree_source *s CLEANUP_FREE = calloc(1, sizeof(*s));
 	int err;
 
@@ -95,11 +111,14 @@ static int open_locked(struct herd_tree *t, struct herd_tree_instance *i,
 		return -ENOMEM;
 	herd_tree_will_wait(t);
 	err = t->open_disk(t->open_disk_arg, i->record.id, disk,
-			   &i->record.disks[disk], &s->source, diag);
-	if (!err)
+			   image_of(i, disk), &s->source, diag);
+	if (!err && disk == HERD_DISK_MEMORY)
+		err = herd_source_data(s->source, &s->there, diag);
+	else if (!err)
 		err = check_volumes(i, disk, s->source, diag);
 	if (err) {
 		herd_source_destroy(s->source);
+		herd_extents_deinit(&s->there);
 		return err;
 	}
 	atomic_init(&s->refs, 1);
@@ -122,9 +141,9 @@ static bool check_due(struct herd_tree_disk *d)
 static int check(struct herd_tree *t, struct herd_tree_instance *i,
 		 uint32_t disk)
 {
-	struct herd_tree_disk *d = &i->disks[disk];
+	struct herd_tree_disk *d = disk_of(i, disk);
 	struct herd_diag diag = { .offset = HERD_NO_OFFSET };
-	int err = herd_image_verify(&i->record.disks[disk], false, &diag);
+	int err = herd_image_verify(image_of(i, disk), false, &diag);
 	bool first;
 
 	if (!err)
@@ -146,9 +165,10 @@ int herd_disk_get(struct herd_tree *t, struct herd_tree_instance *i,
 	struct herd_tree_disk *d;
 	int err = 0;
 
-	if (disk >= i->record.n_disks)
+	if (disk == HERD_DISK_MEMORY ? !i->has_memory :
+				       disk >= i->record.n_disks)
 		return -EBADMSG;
-	d = &i->disks[disk];
+	d = disk_of(i, disk);
 	pthread_mutex_lock(&d->lock);
 	if (d->failed) {
 		pthread_mutex_unlock(&d->lock);
@@ -158,7 +178,7 @@ int herd_disk_get(struct herd_tree *t, struct herd_tree_instance *i,
 		err = open_locked(t, i, disk, &diag);
 		/* AWS may answer the next time */
 		if (err && (err == -ESTALE ||
-			    !herd_image_is_remote(&i->record.disks[disk])))
+			    !herd_image_is_remote(image_of(i, disk))))
 			give_up(d);
 	}
 	if (!err) {
@@ -182,7 +202,7 @@ int64_t herd_disk_before(struct herd_tree *t, struct herd_tree_instance *i,
 			 uint32_t disk, const struct herd_tree_source *s,
 			 size_t len)
 {
-	struct herd_tree_disk *d = &i->disks[disk];
+	struct herd_tree_disk *d = disk_of(i, disk);
 	int slow = atomic_load_explicit(&d->slow, memory_order_relaxed);
 	struct timespec ts;
 
@@ -205,7 +225,7 @@ void herd_disk_after(struct herd_tree_instance *i, uint32_t disk,
 		return;
 	clock_gettime(CLOCK_MONOTONIC, &ts);
 	if (ts.tv_sec * 1000000000 + ts.tv_nsec - before > SLOW_NS)
-		atomic_store_explicit(&i->disks[disk].slow, SLOW_READS,
+		atomic_store_explicit(&disk_of(i, disk)->slow, SLOW_READS,
 				      memory_order_relaxed);
 }
 
@@ -213,7 +233,7 @@ bool herd_disk_failed(struct herd_tree *t, struct herd_tree_instance *i,
 		      uint32_t disk, struct herd_tree_source *used, int err,
 		      const struct herd_diag *diag)
 {
-	struct herd_tree_disk *d = &i->disks[disk];
+	struct herd_tree_disk *d = disk_of(i, disk);
 	bool again = false, first = false;
 
 	/* a record that leads past the end of the image: not its fault */
@@ -223,14 +243,14 @@ bool herd_disk_failed(struct herd_tree *t, struct herd_tree_instance *i,
 		return false;
 	pthread_mutex_lock(&d->lock);
 	/* one fetcher after the other may die in the life of a long mount */
-	if (herd_image_is_remote(&i->record.disks[disk]) &&
+	if (herd_image_is_remote(image_of(i, disk)) &&
 	    now() - d->reopened_at >= REOPEN_SECONDS)
 		d->reopened = 0;
 	if (err == -EREMOTEIO) {
 		;	/* a block that cannot be had: others may be */
 	} else if (d->open && d->open != used) {
 		again = true;	/* somebody else opened it again */
-	} else if (herd_image_needs_helper(&i->record.disks[disk]) &&
+	} else if (herd_image_needs_helper(image_of(i, disk)) &&
 		   !d->failed && d->reopened < REOPEN_MAX) {
 		d->reopened++;
 		d->reopened_at = now();
@@ -311,7 +331,7 @@ int herd_disk_init_instance(struct herd_tree_instance *i)
 		free(TAKE_PTR(i->volumes));
 		return -ENOMEM;
 	}
-	for (size_t k = 0; k < i->record.n_disks; k++)
+	for (size_t k = 0; k <= i->record.n_disks; k++)
 		pthread_mutex_init(&i->disks[k].lock, NULL);
 	for (size_t k = 0; k < i->record.n_volumes; k++)
 		pthread_mutex_init(&i->volumes[k].lock, NULL);
@@ -324,7 +344,7 @@ void herd_disk_deinit_instance(struct herd_tree_instance *i)
 		close_volume(&i->volumes[k]);
 		pthread_mutex_destroy(&i->volumes[k].lock);
 	}
-	for (size_t k = 0; i->disks && k < i->record.n_disks; k++) {
+	for (size_t k = 0; i->disks && k <= i->record.n_disks; k++) {
 		herd_disk_put(TAKE_PTR(i->disks[k].open));
 		pthread_mutex_destroy(&i->disks[k].lock);
 	}

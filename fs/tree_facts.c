@@ -446,6 +446,8 @@ static const struct herd_attribute of_top[] = {
 
 const struct herd_attribute *herd_attributes_about(uint64_t node, size_t *ret_n)
 {
+	if (herd_node_is_memory(node) || herd_memory_is_raw(node))
+		return herd_attributes_about_memory(node, ret_n);
 	*ret_n = herd_node_is_path(node) ? ARRAY_SIZE(of_paths) :
 					   ARRAY_SIZE(of_top);
 	return herd_node_is_path(node) ? of_paths : of_top;

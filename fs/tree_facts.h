@@ -7,7 +7,7 @@
 #ifndef HERD_TREE_FACTS_H
 #define HERD_TREE_FACTS_H
 
-#include "fs/tree_internal.h"
+#include "fs/tree_memory.h"
 #include "index/explain.h"
 
 #define HERD_XATTR_USER "user.herdfs."
@@ -20,6 +20,7 @@ struct herd_subject {
 	uint64_t node;
 	struct herd_txn *txn;
 	struct herd_at at;
+	struct herd_memory_at memory;	/* of a node of memory/ */
 	bool asked; /* whether there is a verdict */
 	bool judged;
 	struct herd_finding finding;
@@ -51,5 +52,8 @@ struct herd_attribute {
 /* Those that a node of this sort may have. */
 const struct herd_attribute *herd_attributes_about(uint64_t node,
 						   size_t *ret_n);
+/* Of memory/ and memory.raw; fs/tree_memory_facts.c. */
+const struct herd_attribute *herd_attributes_about_memory(uint64_t node,
+							  size_t *ret_n);
 
 #endif

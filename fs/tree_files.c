@@ -27,6 +27,7 @@ static int make_report(const struct making *m, struct herd_buf *out,
 		.txn = m->txn,
 		.instance = &m->instance->record,
 	};
+	struct herd_memory_herd *memory = NULL;
 	struct herd_herd *herd = NULL;
 	struct herd_judged *j;
 	int err = herd_tree_herd(m->txn, m->group, &herd);
@@ -36,6 +37,9 @@ static int make_report(const struct making *m, struct herd_buf *out,
 	if (err)
 		return err;
 	r.herd = herd;
+	/* the disk's part does not fail because memory's does */
+	if (!herd_tree_memory_herd(m->tree, m->txn, m->group, &memory))
+		r.memory = memory;
 	r.findings = j->findings;
 	r.n_findings = j->n;
 	switch (m->item) {

@@ -11,6 +11,7 @@
  *   delta    where an instance differs from the reference, for all/
  *   blob     a generated file
  *   runs     the extents of a file that has very many
+ *   machine, its findings, maps and cores of its processes: fs/tree_memory.h
  *
  * Threads: read transactions are lent out, one to a call and never a second
  * one (that could wait for ever); they are all of one snapshot. Locks: `pool` guards the lending, a cache its own lists, a disk
@@ -23,6 +24,7 @@
 
 #include "fs/tree.h"
 #include "fs/tree_node.h"
+#include "index/memory_herd.h"
 
 #include <sys/queue.h>
 
@@ -36,7 +38,13 @@ enum herd_cached_kind {
 	HERD_CACHED_BLOB,	/* + enum herd_instance_item */
 	HERD_CACHED_GROUP_BLOB = HERD_CACHED_BLOB + HERD_INSTANCE_ITEM_MAX,
 	HERD_CACHED_CLUSTERS = HERD_CACHED_GROUP_BLOB + HERD_GROUP_ITEM_MAX,
-	HERD_CACHED_RUNS,
+	HERD_CACHED_MEMORY_BLOB,	/* + enum herd_memory_view; by node */
+	HERD_CACHED_RUNS = HERD_CACHED_MEMORY_BLOB + HERD_MEMORY_VIEW_MAX,
+	HERD_CACHED_MACHINE,
+	HERD_CACHED_MACHINE_FINDINGS,
+	HERD_CACHED_DUMP,	/* by process */
+	HERD_CACHED_DUMP_FILE,	/* by file */
+	HERD_CACHED_CORE,	/* by process */
 };
 
 struct herd_cache_key {
@@ -84,6 +92,7 @@ void herd_cache_put(struct herd_cache *c, struct herd_cached *item);
 /* An open disk; lives until the last reader is done with it. */
 struct herd_tree_source {
 	struct herd_source *source;
+	struct herd_extents there;	/* of memory: what the image holds */
 	atomic_uint refs;
 };
 
@@ -109,7 +118,10 @@ struct herd_tree_volume {
 struct herd_tree_instance {
 	struct herd_instance record;
 	struct herd_tree_group *group;
-	struct herd_tree_disk *disks;		/* record.n_disks */
+	struct herd_tree_disk *disks;		/* record.n_disks, and memory */
+	bool has_memory;
+	struct herd_image memory;
+	uint64_t memory_attached;
 	struct herd_tree_volume *volumes;	/* record.n_volumes */
 };
 
@@ -117,6 +129,7 @@ struct herd_tree_member {
 	uint32_t id;
 	struct herd_tree_group *group;
 	enum herd_role role;
+	bool has_memory;
 	char *name;
 	_Atomic(struct herd_tree_instance *) loaded;
 };
@@ -126,6 +139,8 @@ struct herd_tree_group {
 	const struct herd_knowledge *knowledge;	/* the tree's */
 	pthread_mutex_t lock;	/* of herd, which never changes once made */
 	struct herd_herd *herd;
+	pthread_mutex_t memory_lock;	/* of memory, which never changes either */
+	struct herd_memory_herd *memory;
 };
 
 /* How far somebody has read a file whose disk is far away. */
@@ -164,6 +179,7 @@ struct herd_tree {
 
 	struct herd_cache cache;
 	struct herd_tree_ahead ahead;
+	pthread_mutex_t walking;	/* page tables; see fs/tree_memory.h */
 
 	pthread_mutex_t failure_lock;
 	char **failures;
@@ -189,6 +205,10 @@ int herd_tree_instance(struct herd_tree *t, struct herd_txn *txn, uint32_t id,
 		       struct herd_tree_instance **ret);
 int herd_tree_herd(struct herd_txn *txn, struct herd_tree_group *g,
 		   struct herd_herd **ret);
+/* NULL where no member has memory. A failure is told. */
+int herd_tree_memory_herd(struct herd_tree *t, struct herd_txn *txn,
+			  struct herd_tree_group *g,
+			  struct herd_memory_herd **ret);
 static inline void herd_tree_will_wait(struct herd_tree *t)
 {
 	if (t->options.on_wait)
@@ -344,8 +364,42 @@ struct herd_blob {
 bool herd_file_is_generated(uint64_t node);
 int herd_file_get(struct herd_tree *t, uint64_t node, struct herd_blob **ret);
 
+/* ---- tree_content.c ---- */
+
+/* A buffer of this thread's, until it asks again. NULL: no memory. */
+uint8_t *herd_tree_buffer(size_t size);
+/* What programs are told: they know no damaged record and no missing block. */
+static inline int herd_tree_as_told(int err)
+{
+	return err == -EBADMSG || err == -EREMOTEIO ? -EIO : err;
+}
+
+/* ---- tree_memory.c, tree_memory_read.c: memory/, and memory.raw ---- */
+
+int herd_memory_lookup(struct herd_tree *t, uint64_t dir, const char *name,
+		       uint64_t *ret);
+int herd_memory_getattr(struct herd_tree *t, uint64_t node, struct stat *ret);
+int herd_memory_readdir(struct herd_tree *t, uint64_t dir,
+			const struct herd_tree_emit *emit);
+int herd_memory_read(struct herd_tree *t, uint64_t node, uint64_t off,
+		     size_t len,
+		     int (*fn)(void *arg, const struct iovec *iov, int n),
+		     void *arg);
+int herd_memory_seek(struct herd_tree *t, uint64_t node, uint64_t off,
+		     bool hole, uint64_t *ret);
+/* memory.raw: its node is that of an item of the instance. */
+bool herd_memory_is_raw(uint64_t node);
+int herd_memory_stat_raw(struct herd_tree *t, uint64_t node, struct stat *ret);
+int herd_memory_read_raw(struct herd_tree *t, uint64_t node, uint64_t off,
+			 size_t len,
+			 int (*fn)(void *arg, const struct iovec *iov, int n),
+			 void *arg);
+int herd_memory_seek_raw(struct herd_tree *t, uint64_t node, uint64_t off,
+			 bool hole, uint64_t *ret);
+
 /* ---- tree_disk.c ---- */
 
+/* disk: its number, or HERD_DISK_MEMORY, here and below. */
 int herd_disk_get(struct herd_tree *t, struct herd_tree_instance *i,
 		  uint32_t disk, struct herd_tree_source **ret);
 void herd_disk_put(struct herd_tree_source *s);

@@ -3,7 +3,7 @@
  * The numbers of nodes. A node says by itself what it stands for, so nothing
  * is kept for one and nothing has to be forgotten:
  *
- *   63…60 kind   59…56 0   55…32 owner   31…0 what
+ *   63…60 kind   59…56 0, or a view   55…32 owner   31…0 what
  *
  *   FIXED     what: 1 the root, 2 asg/
  *   GROUP     owner: the group's id; what: enum herd_group_item
@@ -11,6 +11,10 @@
  *   CLUSTER   owner: the group's id; what: HERD_CLUSTERS_…, a band's folder
  *             from HERD_CLUSTERS_FIRST on
  *   CLUSTER_LINK  owner: the instance's id; what: the band in which it is
+ *   MEMORY    59…56: enum herd_memory_view; owner: the instance's id; what:
+ *             enum herd_memory_item, or from HERD_MEMORY_FIRST on, for one
+ *             process after the other, enum herd_process_item, its open
+ *             files, its VMAs, and two for each page that differs
  *   DEVIANT, HERD, VOLATILE, ALL, SUPPRESSED (the views)
  *             owner: the instance's id; what: the path's id in the store's
  *             dictionary; 1, the root path, is the view's disk/
@@ -41,6 +45,7 @@ enum herd_node_kind {
 	HERD_NODE_ALL = 7,
 	HERD_NODE_SUPPRESSED = 8,
 	HERD_NODE_CLUSTER_LINK = 9,
+	HERD_NODE_MEMORY = 10,
 	HERD_NODE_HASHED = 14,	/* only ever inode numbers */
 	HERD_NODE_LINKED = 15,
 };
@@ -70,7 +75,52 @@ enum herd_instance_item {
 	HERD_INSTANCE_REPORT_JSON,
 	HERD_INSTANCE_MANIFEST,
 	HERD_INSTANCE_BODYFILE,
+	HERD_INSTANCE_MEMORY_RAW,
 	HERD_INSTANCE_ITEM_MAX
+};
+
+/* Which memory/ it is. */
+enum herd_memory_view {
+	HERD_MEMORY_DEVIANT,
+	HERD_MEMORY_VOLATILE,
+	HERD_MEMORY_ALL,
+	HERD_MEMORY_VIEW_MAX
+};
+
+enum herd_memory_item {
+	HERD_MEMORY_DIR,
+	HERD_MEMORY_FINDINGS,
+	HERD_MEMORY_ABSENT,
+	HERD_MEMORY_PROCESSES,
+	HERD_MEMORY_KERNEL,	/* a folder, which holds what follows */
+	HERD_MEMORY_BANNER,
+	HERD_MEMORY_MODULES,
+	HERD_MEMORY_MODULES_JSON,
+	HERD_MEMORY_HOOKS,
+	HERD_MEMORY_SOCKETS,
+	HERD_MEMORY_PROBLEMS,
+	HERD_MEMORY_ITEM_MAX,
+	HERD_MEMORY_FIRST = 16
+};
+
+/* Of a process, from where its numbers begin. */
+enum herd_process_item {
+	HERD_PROCESS_DIR,
+	HERD_PROCESS_CORE,
+	HERD_PROCESS_MAPS,
+	HERD_PROCESS_STATUS,
+	HERD_PROCESS_CMDLINE,
+	HERD_PROCESS_ENVIRON,
+	HERD_PROCESS_EXE,
+	HERD_PROCESS_FD,	/* folders */
+	HERD_PROCESS_VMA,
+	HERD_PROCESS_PAGES,
+	HERD_PROCESS_FD_LIST,
+	HERD_PROCESS_SOCKETS,
+	HERD_PROCESS_MISSING,
+	HERD_PROCESS_WHY,
+	HERD_PROCESS_ITEM_MAX,
+	HERD_PROCESS_FIXED = 16
 };
 
 static inline uint64_t herd_node(enum herd_node_kind kind, uint32_t owner,
@@ -93,6 +143,28 @@ static inline uint32_t herd_node_owner(uint64_t node)
 static inline uint32_t herd_node_what(uint64_t node)
 {
 	return (uint32_t)node;
+}
+
+/* In memory/, itself included. */
+static inline bool herd_node_is_memory(uint64_t node)
+{
+	return herd_node_kind(node) == HERD_NODE_MEMORY;
+}
+
+static inline uint64_t herd_node_memory(enum herd_memory_view view,
+					uint32_t owner, uint32_t what)
+{
+	return herd_node(HERD_NODE_MEMORY, owner, what) | (uint64_t)view << 56;
+}
+
+static inline enum herd_memory_view herd_node_memory_view(uint64_t node)
+{
+	return (enum herd_memory_view)(node >> 56 & 15);
+}
+
+static inline uint32_t herd_node_memory_owner(uint64_t node)
+{
+	return (uint32_t)(node >> 32) & HERD_NODE_OWNER_MAX;
 }
 
 /* In clusters/, itself included. */

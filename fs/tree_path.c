@@ -188,6 +188,8 @@ int herd_tree_readlink(struct herd_tree *t, uint64_t node, char **ret)
 {
 	if (herd_node_is_cluster(node))
 		return herd_cluster_readlink(t, node, ret);
+	if (!herd_node_is_path(node))
+		return -EINVAL;
 
 	struct herd_buf out CLEANUP_BUF = HERD_BUF_INIT;
 	LEASE(l, t);

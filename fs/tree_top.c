@@ -27,6 +27,7 @@ static const char *const instance_items[HERD_INSTANCE_ITEM_MAX] = {
 	[HERD_INSTANCE_REPORT_JSON] = "report.json",
 	[HERD_INSTANCE_MANIFEST] = "MANIFEST.sha256",
 	[HERD_INSTANCE_BODYFILE] = "bodyfile",
+	[HERD_INSTANCE_MEMORY_RAW] = "memory.raw",
 };
 
 /* What a folder of an instance holds as disk/. */
@@ -38,17 +39,38 @@ static const enum herd_node_kind views[HERD_INSTANCE_ITEM_MAX] = {
 	[HERD_INSTANCE_ALL] = HERD_NODE_ALL,
 };
 
+/* What holds memory/, too, where there is memory. */
+static bool has_memory(const struct herd_tree_member *m, uint32_t item,
+		       enum herd_memory_view *ret)
+{
+	switch (m->has_memory ? item : HERD_INSTANCE_DIR) {
+	case HERD_INSTANCE_DEVIANT:
+		*ret = HERD_MEMORY_DEVIANT;
+		return true;
+	case HERD_INSTANCE_VOLATILE:
+		*ret = HERD_MEMORY_VOLATILE;
+		return true;
+	case HERD_INSTANCE_ALL:
+		*ret = HERD_MEMORY_ALL;
+		return true;
+	default:
+		return false;
+	}
+}
+
 /* A profile is no member of the herd: nothing is judged, all/ is shown. */
 static bool has_item(const struct herd_tree_member *m, uint32_t item)
 {
 	if (item >= HERD_INSTANCE_ITEM_MAX)
 		return false;
+	if (item == HERD_INSTANCE_MEMORY_RAW)
+		return m->has_memory;
 	return m->role == HERD_ROLE_MEMBER || item == HERD_INSTANCE_DIR ||
 	       item == HERD_INSTANCE_ALL;
 }
 
 enum top_kind { TOP_NONE, TOP_ROOT, TOP_ASG, TOP_GROUP, TOP_GROUP_FILE,
-		TOP_INSTANCE, TOP_VIEW, TOP_INSTANCE_FILE };
+		TOP_INSTANCE, TOP_VIEW, TOP_INSTANCE_FILE, TOP_RAW };
 
 /* What a node is, and that it is there. */
 static enum top_kind kind_of(struct herd_tree *t, uint64_t node,
@@ -74,6 +96,8 @@ static enum top_kind kind_of(struct herd_tree *t, uint64_t node,
 		*ret_group = (*ret_member)->group;
 		if (what == HERD_INSTANCE_DIR)
 			return TOP_INSTANCE;
+		if (what == HERD_INSTANCE_MEMORY_RAW)
+			return TOP_RAW;
 		return views[what] ? TOP_VIEW : TOP_INSTANCE_FILE;
 	default:
 		return TOP_NONE;
@@ -98,7 +122,7 @@ bool herd_file_is_generated(uint64_t node)
 		return what == HERD_GROUP_JSON || what == HERD_GROUP_README;
 	return herd_node_kind(node) == HERD_NODE_INSTANCE &&
 	       what < HERD_INSTANCE_ITEM_MAX && what != HERD_INSTANCE_DIR &&
-	       !views[what];
+	       what != HERD_INSTANCE_MEMORY_RAW && !views[what];
 }
 
 /* ---- attributes ---- */
@@ -148,6 +172,8 @@ int herd_top_getattr(struct herd_tree *t, uint64_t node, struct stat *ret)
 		return -ENOENT;
 	herd_top_stat_dir(t, node, m ? when_attached(t, m->id) : t->opened,
 			  ret);
+	if (kind == TOP_RAW)
+		return herd_memory_stat_raw(t, node, ret);
 	if (kind != TOP_GROUP_FILE && kind != TOP_INSTANCE_FILE)
 		return 0;
 	err = herd_file_get(t, node, &blob);
@@ -165,9 +191,10 @@ static void stat_listed(struct herd_tree *t, uint64_t node, time_t when,
 			struct stat *st)
 {
 	herd_top_stat_dir(t, node, when, st);
-	if (herd_file_is_generated(node))
+	if (herd_file_is_generated(node) || herd_memory_is_raw(node))
 		st->st_mode = S_IFREG | 0644;
-	if (herd_file_is_generated(node) || herd_node_is_path(node))
+	if (S_ISREG(st->st_mode) || herd_node_is_path(node) ||
+	    herd_node_is_memory(node))
 		st->st_nlink = 0;
 }
 
@@ -227,6 +254,7 @@ int herd_top_lookup(struct herd_tree *t, uint64_t dir, const char *name,
 	const uint32_t owner = herd_node_owner(dir);
 	struct herd_tree_group *g = NULL;
 	struct herd_tree_member *m = NULL;
+	enum herd_memory_view view;
 	uint32_t item;
 
 	switch (kind_of(t, dir, &g, &m)) {
@@ -254,6 +282,11 @@ int herd_top_lookup(struct herd_tree *t, uint64_t dir, const char *name,
 		*ret = herd_node(HERD_NODE_INSTANCE, owner, item);
 		return 0;
 	case TOP_VIEW:
+		if (strcmp(name, "memory") == 0 &&
+		    has_memory(m, herd_node_what(dir), &view)) {
+			*ret = herd_node_memory(view, owner, HERD_MEMORY_DIR);
+			return 0;
+		}
 		if (strcmp(name, "disk") != 0)
 			return -ENOENT;
 		*ret = herd_node(views[herd_node_what(dir)], owner,
@@ -286,6 +319,7 @@ uint64_t herd_top_parent(struct herd_tree *t, uint64_t node)
 		return herd_node(HERD_NODE_GROUP, g->group.id, HERD_GROUP_DIR);
 	case TOP_VIEW:
 	case TOP_INSTANCE_FILE:
+	case TOP_RAW:
 		return herd_node(HERD_NODE_INSTANCE, m->id, HERD_INSTANCE_DIR);
 	default:
 		return HERD_NODE_ROOT;
@@ -366,12 +400,14 @@ int herd_top_readdir(struct herd_tree *t, uint64_t dir,
 	const enum top_kind kind = kind_of(t, dir, &g, &m);
 	const uint32_t owner = herd_node_owner(dir);
 	const uint32_t what = herd_node_what(dir);
+	enum herd_memory_view view;
 	time_t when = t->opened;
 	int r;
 
 	if (kind == TOP_NONE)
 		return -ENOENT;
-	if (kind == TOP_GROUP_FILE || kind == TOP_INSTANCE_FILE)
+	if (kind == TOP_GROUP_FILE || kind == TOP_INSTANCE_FILE ||
+	    kind == TOP_RAW)
 		return -ENOTDIR;
 	if (m)
 		when = when_attached(t, m->id);
@@ -401,9 +437,12 @@ int herd_top_readdir(struct herd_tree *t, uint64_t dir,
 			   m, when);
 		break;
 	default:
-		emit_one(t, e, "disk",
-			 herd_node(views[what], owner, HERD_PATH_ROOT), when,
-			 3);
+		if (!emit_one(t, e, "disk",
+			      herd_node(views[what], owner, HERD_PATH_ROOT),
+			      when, 3) && has_memory(m, what, &view))
+			emit_one(t, e, "memory",
+				 herd_node_memory(view, owner,
+						  HERD_MEMORY_DIR), when, 4);
 	}
 	return 0;
 }

@@ -159,12 +159,15 @@ static int subject_init(struct herd_subject *s, struct herd_lease *l, uint64_t n
 	s->at.tree = l->tree;
 	if (herd_node_is_path(node))
 		return herd_at_init(&s->at, l->tree, l->txn, node);
+	if (herd_node_is_memory(node))
+		return herd_memory_at_init(&s->memory, l->tree, l->txn, node);
 	return herd_top_exists(l->tree, node) ? 0 : -ENOENT;
 }
 
 static void subject_deinit(struct herd_subject *s)
 {
 	herd_at_deinit(&s->at);
+	herd_memory_at_deinit(&s->memory);
 }
 #define CLEANUP_SUBJECT CLEANUP(subject_deinit)
 
