@@ -2,6 +2,7 @@
 #include "acquire/detect.h"
 
 #include "acquire/base/cursor.h"
+#include "acquire/memory/memory_impl.h"
 #include "acquire/qcow2.h"
 #include "acquire/source_impl.h"
 #include "acquire/vmdk.h"
@@ -332,7 +333,13 @@ int herd_detect(int fd, uint64_t file_size, const char *name,
 	p.len = file_size < HEAD ? (size_t)file_size : HEAD;
 
 	int err = probe_read(&p, p.head, p.len, 0);
+	const char *memory = err ? NULL :
+				   herd_memory_detect(p.head, p.len, NULL);
 
+	if (memory) {
+		*ret = (struct herd_detected){ memory, 0 };
+		return 0;
+	}
 	for (size_t i = 0; !err && i < ARRAY_SIZE(magics); i++) {
 		struct herd_cursor c = at(&p, magics[i].at);
 		const void *m = herd_cur_bytes(&c, magics[i].len);

@@ -14,7 +14,9 @@
 
 struct herd_detected {
 	const char *format;	/* static: "raw", "qcow2", "ewf", … as in
-				   herd_image; "vmdk" also for a descriptor */
+				   herd_image; "vmdk" also for a descriptor;
+				   "lime", … of memory, which
+				   herd_memory_probe looks at more closely */
 	uint64_t size;		/* of the disk inside; 0 where only opening it
 				   can tell */
 };

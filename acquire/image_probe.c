@@ -14,6 +14,7 @@
 #include "acquire/chain.h"
 #include "acquire/detect.h"
 #include "acquire/fetcher.h"
+#include "acquire/memory.h"
 #include "acquire/source_impl.h"
 #include "acquire/vmdk.h"
 
@@ -349,6 +350,13 @@ static int probe_snapshot(const char *path, struct herd_image *ret)
 	return 0;
 }
 
+static bool is_memory(const char *format)
+{
+	return format &&
+	       herd_image_is_memory(&(struct herd_image){
+		       .format = (char *)format });
+}
+
 int herd_image_probe(const char *path, const char *format,
 		     const char *backing_dir, struct herd_image *ret,
 		     struct herd_diag *diag)
@@ -360,9 +368,15 @@ int herd_image_probe(const char *path, const char *format,
 
 	if (herd_ebs_snapshot(path))
 		return probe_snapshot(path, ret);
+	if (is_memory(format))
+		return herd_memory_probe(path, format, ret, diag);
 
-	int err = probing_begin(&p, path) ?: decide(&p, &decided) ?:
-		  probing_add_files(&p, decided);
+	int err = probing_begin(&p, path) ?: decide(&p, &decided);
+
+	if (!err && is_memory(decided))
+		return herd_memory_probe(path, format, ret, diag);
+	if (!err)
+		err = probing_add_files(&p, decided);
 
 	if (err)
 		return err;

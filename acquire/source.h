@@ -160,9 +160,10 @@ struct herd_image_file {
 struct herd_image {
 	char *format;		/* "raw", "split", "ewf", "vmdk", "vhd", "qcow2",
 				   "ebs", or a format that qemu reads: "vdi", …,
-				   "qemu-vmdk", "qemu-qcow2"; see
-				   docs/SOURCES.md */
-	uint64_t size;		/* of the disk inside, bytes */
+				   "qemu-vmdk", "qemu-qcow2"; or one of memory
+				   (acquire/memory.h); see docs/SOURCES.md */
+	uint64_t size;		/* of the disk inside, bytes; of memory the
+				   file's */
 	struct herd_image_file *files;	/* segments, or the backing chain,
 					   top first; owned */
 	size_t n_files;

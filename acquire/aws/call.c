@@ -182,24 +182,52 @@ static int get_keys(struct herd_aws *a, const struct herd_aws_keys **ret,
 	return a->no_keys_err;
 }
 
-static int try_send(struct herd_aws *a, struct herd_aws_pending *p,
-		    struct herd_diag *diag)
+/* Where a service is, in which region, and what to sign with. */
+static int prepare(struct herd_aws *a, struct herd_aws_service *s,
+		   const char **ret_region, const struct herd_aws_keys **ret,
+		   struct herd_diag *diag)
 {
-	struct herd_aws_service *s = p->service;
 	const char *region = herd_aws_region(a->c.settings);
-	const struct herd_aws_keys *keys;
+	int r = 0;
 
 	if (!region || !*region)
 		return herd_diag_set(diag, -EINVAL, NULL, HERD_NO_OFFSET,
 				     "no region is set");
-	if (!s->endpoint) {
-		int r = herd_aws_endpoint(a->c.settings, s->name, region,
-					  &s->endpoint, diag);
+	if (!s->endpoint)
+		r = herd_aws_endpoint(a->c.settings, s->name, region,
+				      &s->endpoint, diag);
+	*ret_region = region;
+	return r ? r : get_keys(a, ret, diag);
+}
 
-		if (r)
-			return r;
-	}
-	int r = get_keys(a, &keys, diag);
+int herd_aws_presign(struct herd_aws *a, const struct herd_aws_call *call,
+		     unsigned seconds, struct herd_buf *ret,
+		     struct herd_diag *diag)
+{
+	const struct herd_aws_keys *keys;
+	struct herd_aws_service *s;
+	const char *region;
+	struct herd_diag own;
+	int r = get_service(a, call->service, &s);
+
+	herd_diag_clear(&own);
+	if (!r)
+		r = prepare(a, s, &region, &keys, &own);
+	if (!r)
+		r = herd_aws_call_presign(call, s->endpoint, region, keys,
+					  a->c.now() + a->skew, seconds, ret);
+	return r ? herd_diag_set(diag, r, call->service, HERD_NO_OFFSET, "%s",
+				 own.message[0] ? own.message :
+				 "the URL cannot be signed") : 0;
+}
+
+static int try_send(struct herd_aws *a, struct herd_aws_pending *p,
+		    struct herd_diag *diag)
+{
+	struct herd_aws_service *s = p->service;
+	const struct herd_aws_keys *keys;
+	const char *region;
+	int r = prepare(a, s, &region, &keys, diag);
 
 	if (r)
 		return r;

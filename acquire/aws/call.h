@@ -91,6 +91,14 @@ size_t herd_aws_pending(const struct herd_aws *a);
 int herd_aws_do(struct herd_aws *a, const struct herd_aws_call *call,
 		struct herd_http_answer *ret, struct herd_aws_result *ret_result,
 		struct herd_diag *diag);
+/*
+ * The URL of a call that somebody else will make, within `seconds` from now and
+ * with a body of any content: no headers may be given. It is as good as the
+ * keys for that one thing, and ends with them. NUL-terminated, appended.
+ */
+int herd_aws_presign(struct herd_aws *a, const struct herd_aws_call *call,
+		     unsigned seconds, struct herd_buf *ret,
+		     struct herd_diag *diag);
 /* service: NULL for all together. */
 void herd_aws_counters(const struct herd_aws *a, const char *service,
 		       struct herd_aws_counters *ret);

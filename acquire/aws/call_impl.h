@@ -109,4 +109,10 @@ int herd_aws_pending_send(struct herd_aws_pending *p, const char *endpoint,
 			  int64_t now, struct herd_http *http,
 			  herd_http_done *done);
 
+/* The URL of a call that somebody else makes; see herd_aws_presign. */
+int herd_aws_call_presign(const struct herd_aws_call *call,
+			  const char *endpoint, const char *region,
+			  const struct herd_aws_keys *keys, int64_t now,
+			  unsigned seconds, struct herd_buf *ret);
+
 #endif

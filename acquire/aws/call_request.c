@@ -275,3 +275,39 @@ int herd_aws_pending_send(struct herd_aws_pending *p, const char *endpoint,
 
 	return herd_http_add(http, &request, done, p);
 }
+
+int herd_aws_call_presign(const struct herd_aws_call *call,
+			  const char *endpoint, const char *region,
+			  const struct herd_aws_keys *keys, int64_t now,
+			  unsigned seconds, struct herd_buf *ret)
+{
+	struct herd_buf path CLEANUP_BUF = HERD_BUF_INIT;
+	struct place where;
+	int r = take_place(endpoint, &where);
+
+	if (r)
+		return r;
+	herd_buf_printf(&path, "%s%s", where.path, call->path);
+	if (path.failed)
+		return -ENOMEM;
+	const struct herd_pair host = { "Host", where.host };
+	const struct herd_sigv4 s = {
+		.region = region,
+		.service = call->service,
+		.method = call->method,
+		.path = (const char *)path.data,
+		.path_as_is = !strcmp(call->service, "s3"),
+		.query = call->query,
+		.n_query = call->n_query,
+		.headers = &host,
+		.n_headers = 1,
+		.payload_sha256 = "UNSIGNED-PAYLOAD",
+		.now = now,
+	};
+
+	herd_buf_printf(ret, "%.*s%s?", (int)(where.path - endpoint), endpoint,
+			(const char *)path.data);
+	r = herd_sigv4_presign(&s, keys, seconds, ret, NULL);
+	herd_buf_u8(ret, '\0');
+	return r ? r : herd_buf_error(ret);
+}

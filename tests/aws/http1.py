@@ -13,8 +13,8 @@ import threading
 import time
 
 HEAD_MAX = 65536
-BODY_MAX = 1 << 20
-REASONS = {200: "OK", 400: "Bad Request", 401: "Unauthorized",
+BODY_MAX = 80 << 20
+REASONS = {200: "OK", 204: "No Content", 206: "Partial Content", 400: "Bad Request", 401: "Unauthorized",
            402: "Payment Required", 403: "Forbidden", 404: "Not Found",
            405: "Method Not Allowed", 409: "Conflict",
            412: "Precondition Failed", 413: "Payload Too Large",
@@ -135,10 +135,27 @@ class Connection:
             raise BadRequest("Content-Length")
         if one.get("expect", "").lower() == "100-continue":
             self.sock.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
-        while len(self.buffer) < length:
-            self.more()
-        r.body, self.buffer = self.buffer[:length], self.buffer[length:]
+        r.body = self.body(length)
         return r
+
+    def body(self, length):
+        if len(self.buffer) >= length:
+            body, self.buffer = self.buffer[:length], self.buffer[length:]
+            return body
+        # large ones (parts of an upload) in one piece of memory
+        whole = bytearray(length)
+        at = len(self.buffer)
+        whole[:at], self.buffer = self.buffer, b""
+        view = memoryview(whole)
+        while at < length:
+            try:
+                n = self.sock.recv_into(view[at:])
+            except OSError:
+                raise Closed from None
+            if not n:
+                raise Closed
+            at += n
+        return bytes(whole)
 
     # ---- answering ----
 

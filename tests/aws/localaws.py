@@ -29,6 +29,8 @@ import iam
 import imds
 import protocol
 import sigv4
+import s3
+import ssm
 import sts
 import world as worlds
 from ebs import Ebs
@@ -143,6 +145,7 @@ class LocalAws:
         self.ebs = Ebs(world)
         self.services = {"ec2": ec2.Ec2(world), "sts": sts.Sts(world),
                          "autoscaling": autoscaling.AutoScaling(world)}
+        self.s3, self.ssm = s3.S3(world), ssm.Ssm(world)
         self.metadata = imds.Metadata(world)
         self.servers = {}
 
@@ -158,6 +161,17 @@ class LocalAws:
                 what["index"] = int(index)
             return "ebs", action, what, lambda ctx: self.ebs.call(
                 ctx, action, sid, index, query)
+        if s3.S3.is_for(r.path):
+            query = sigv4.parse_query(r.query)
+            action = self.s3.action(r.method, query)
+            return "s3", action, {}, lambda ctx: self.s3.call(ctx, action, r,
+                                                              query)
+        target = r.header("X-Amz-Target") or ""
+        if r.method == "POST" and r.path == b"/" and \
+                target.startswith(ssm.TARGET):
+            action = target[len(ssm.TARGET):]
+            return "ssm", action, {}, lambda ctx: self.ssm.call(ctx, action,
+                                                                r.body)
         if r.method != "POST" or r.path != b"/":
             raise AwsError(404, "UnknownOperationException",
                            "The requested operation is not recognized.")
@@ -177,7 +191,12 @@ class LocalAws:
         w = self.world
         skew = w.settings["skew_seconds"]
         skew = skew.get(service, skew["default"])
+        query = sigv4.parse_query(r.query)
         try:
+            if service == "s3" and sigv4.is_presigned(query):
+                return sigv4.verify_presigned(r.method, r.path, query,
+                                              r.headers, w.keys.find, w.region,
+                                              service, w.now())
             return sigv4.verify(r.method, r.path, sigv4.parse_query(r.query),
                                 r.headers, r.body, w.keys.find, w.region,
                                 service, w.now(), skew)
@@ -226,7 +245,10 @@ class LocalAws:
             service, action, what, work = self.route(r)
             answer = self.answer(r, service, action, what, work)
         except AwsError as e:
-            answer, code = protocol.error_answer(service, e), e.code
+            make = {"s3": s3.error_answer, "ssm": ssm.error_answer}
+            answer = make[service](e) if service in make else \
+                protocol.error_answer(service, e)
+            code = e.code
         except Exception as e:      # a mistake of this server
             print(f"localaws: {action}: {e!r}", file=sys.stderr, flush=True)
             traceback.print_exc()
@@ -280,6 +302,11 @@ class LocalAws:
             w.keys.not_before = w.now()
         elif key == "expire_keys":
             w.keys.revoked = set(value)
+        elif key == "flip":         # a bit of an object in S3
+            name = (value["bucket"], value["key"])
+            data = bytearray(self.s3.objects[name])
+            data[value["offset"]] ^= 1
+            self.s3.objects[name] = bytes(data)
         elif key == "write":
             w.write_volume(value["volume"], value["offset"],
                            bytes.fromhex(value["hex"]))

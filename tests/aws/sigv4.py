@@ -94,8 +94,10 @@ def canonical_headers(headers, names):
     return "".join(f"{n}:{','.join(values[n])}\n" for n in names)
 
 
-def canonical_request(method, path, query, headers, names, payload):
-    return "\n".join((method, canonical_path(path), canonical_query(query),
+def canonical_request(method, path, query, headers, names, payload, s3=False):
+    # S3 takes the path as it arrived, encoded by the client once
+    path = path.decode("latin-1") if s3 else canonical_path(path)
+    return "\n".join((method, path, canonical_query(query),
                       canonical_headers(headers, names), ";".join(names),
                       payload))
 
@@ -232,13 +234,56 @@ def verify(method, path, query, headers, body, find, region, service, now,
                       f"'{date[:8]}', from '{date[:40]}'.")
     check_signed(headers, names, token_later)
     check_time(date, now, skew)
+    if service == "s3" and "x-amz-content-sha256" not in one:
+        raise Refused("signature", "x-amz-content-sha256 is missing.")
     payload = hashlib.sha256(body).hexdigest() if body else EMPTY
     if one.get("x-amz-content-sha256", payload) != payload:
         raise Refused("signature", "x-amz-content-sha256 is not that of the "
                       "body.")
     who = find(key, one.get("x-amz-security-token"))
-    request = canonical_request(method, path, query, headers, names, payload)
+    request = canonical_request(method, path, query, headers, names, payload,
+                                service == "s3")
     made = signature(who.secret, scope, string_to_sign(date, scope, request))
     if not hmac.compare_digest(made, given):
+        raise Refused("signature", MISMATCH)
+    return who
+
+
+def is_presigned(query):
+    return any(n == b"X-Amz-Signature" for n, _ in query)
+
+
+def verify_presigned(method, path, query, headers, find, region, service, now):
+    """The same for a URL that somebody was given."""
+    one = {n.decode("latin-1"): v.decode("latin-1") for n, v in query}
+    if len(one) != len(query):
+        raise Refused("signature", "a parameter is there twice.")
+    if one.get("X-Amz-Algorithm") != ALGORITHM:
+        raise Refused("incomplete", "X-Amz-Algorithm is not there.")
+    c = _CREDENTIAL.match(one.get("X-Amz-Credential", ""))
+    if not c or c[3] != region or c[4] != service:
+        raise Refused("scope", "X-Amz-Credential is of another scope.")
+    date, names = one.get("X-Amz-Date", ""), \
+        one.get("X-Amz-SignedHeaders", "").split(";")
+    seconds = one.get("X-Amz-Expires", "")
+    if not seconds.isdigit() or not 1 <= int(seconds) <= 604800:
+        raise Refused("incomplete", "X-Amz-Expires is out of bounds.")
+    try:
+        then = calendar.timegm(time.strptime(date, "%Y%m%dT%H%M%SZ"))
+    except ValueError:
+        raise Refused("incomplete", "X-Amz-Date is none.") from None
+    if now > then + int(seconds):
+        raise Refused("skew", "Request has expired")
+    if c[2] != date[:8] or then > now + 300:
+        raise Refused("scope", "X-Amz-Date is of another day.")
+    check_signed([h for h in headers if h[0].lower() != "x-amz-content-sha256"],
+                 names)
+    who = find(c[1], one.get("X-Amz-Security-Token"))
+    signed = [(n, v) for n, v in query if n != b"X-Amz-Signature"]
+    request = canonical_request(method, path, signed, headers, names,
+                                "UNSIGNED-PAYLOAD", service == "s3")
+    scope = one["X-Amz-Credential"].split("/", 1)[1]
+    made = signature(who.secret, scope, string_to_sign(date, scope, request))
+    if not hmac.compare_digest(made, one["X-Amz-Signature"]):
         raise Refused("signature", MISMATCH)
     return who

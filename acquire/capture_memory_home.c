@@ -1,0 +1,290 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The record of a capture, one line of JSON that is beside the object and beside
+ * the image at home, and the way home: a range after the other, hashed, under
+ * another name until it is whole and its digest is the instance's.
+ *
+ * Threads: as acquire/capture_memory.h says.
+ */
+#include "acquire/capture_memory_impl.h"
+
+#include "acquire/base/cleanup.h"
+
+#include <ctype.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#define RANGE (8u << 20)
+#define RECORD_MAX 8192u
+
+int herd_memory_unhex(const char *text, uint8_t ret[32])
+{
+	for (size_t i = 0; i < 32; i++) {
+		char two[3] = { text[2 * i], text[2 * i] ? text[2 * i + 1] : 0, 0 };
+
+		if (!isxdigit((unsigned char)two[0]) ||
+		    !isxdigit((unsigned char)two[1]))
+			return -EBADMSG;
+		ret[i] = (uint8_t)strtoul(two, NULL, 16);
+	}
+	return text[64] ? -EBADMSG : 0;
+}
+
+/* ---- the record ---- */
+
+/* Values are words and texts that were checked: no quotes, no controls. */
+static void put_field(struct herd_buf *out, const char *key, const char *value)
+{
+	herd_buf_printf(out, "\"%s\": \"", key);
+	for (; *value; value++)
+		herd_buf_u8(out, *value == '"' || *value == '\\' ? '\'' :
+			    (uint8_t)*value);
+	herd_buf_printf(out, "\", ");
+}
+
+static void make_record(const struct herd_memory_capturing *g, size_t i,
+			struct herd_buf *out)
+{
+	const struct herd_memory_captured *m = &g->c->v[i];
+	char hex[65], url[2200];
+
+	herd_buf_printf(out, "{\"format\": \"herdfs memory capture\", "
+			"\"version\": 1, ");
+	put_field(out, "case", g->o.case_id);
+	put_field(out, "group", g->o.group);
+	put_field(out, "instance", m->instance);
+	put_field(out, "who", g->c->who);
+	put_field(out, "command", m->command);
+	put_field(out, "tool", m->version);
+	put_field(out, "tool_sha256", herd_hex(g->c->tool, 32, hex));
+	put_field(out, "release", m->release);
+	snprintf(url, sizeof(url), "s3://%s/%s", g->o.bucket, g->one[i].key);
+	put_field(out, "object", url);
+	put_field(out, "sha256", herd_hex(m->sha256, 32, hex));
+	herd_buf_printf(out, "\"bytes\": %llu, \"began\": %lld, \"ended\": %lld}\n",
+			(unsigned long long)m->bytes, (long long)m->began,
+			(long long)m->ended);
+}
+
+/* The value of a field of a record as make_record writes it. */
+static bool get_field(const char *record, const char *key, char *ret, size_t size)
+{
+	char name[40];
+	const char *at;
+	size_t n;
+
+	snprintf(name, sizeof(name), "\"%s\": ", key);
+	at = strstr(record, name);
+	if (!at)
+		return false;
+	at += strlen(name);
+	at += *at == '"';
+	n = strcspn(at, "\",}");
+	if (n >= size)
+		return false;
+	memcpy(ret, at, n);
+	ret[n] = '\0';
+	herd_text_clean(ret);
+	return true;
+}
+
+static bool get_number(const char *record, const char *key, uint64_t *ret)
+{
+	char text[32];
+
+	return get_field(record, key, text, sizeof(text)) &&
+	       herd_aws_uint(text, INT64_MAX, ret);
+}
+
+static int parse_record(const char *record, struct herd_memory_captured *m)
+{
+	uint64_t began, ended;
+	char instance[HERD_AWS_ID_SIZE], hex[80];
+
+	if (!get_field(record, "instance", instance, sizeof(instance)) ||
+	    strcmp(instance, m->instance) ||
+	    !get_field(record, "sha256", hex, sizeof(hex)) ||
+	    herd_memory_unhex(hex, m->sha256) ||
+	    !get_number(record, "bytes", &m->bytes) ||
+	    !get_number(record, "began", &began) ||
+	    !get_number(record, "ended", &ended))
+		return -EBADMSG;
+	get_field(record, "tool", m->version, sizeof(m->version));
+	get_field(record, "release", m->release, sizeof(m->release));
+	get_field(record, "command", m->command, sizeof(m->command));
+	m->began = (int64_t)began;
+	m->ended = (int64_t)ended;
+	return 0;
+}
+
+int herd_memory_take_record(struct herd_memory_capturing *g, size_t i)
+{
+	const struct herd_s3_object o = { g->o.bucket, g->one[i].record_key };
+	const struct herd_s3_object image = { g->o.bucket, g->one[i].key };
+	struct herd_buf text CLEANUP_BUF = HERD_BUF_INIT;
+	uint64_t size = 0, bytes = 0;
+	int r = herd_s3_size(g->aws, &o, &size, NULL);
+
+	if (!r && (!size || size > RECORD_MAX))
+		r = -EBADMSG;
+	if (!r)
+		r = herd_s3_read(g->aws, &o, 0, (size_t)size, &text, NULL);
+	herd_buf_u8(&text, '\0');
+	if (!r)
+		r = herd_buf_error(&text);
+	if (!r)
+		r = parse_record((const char *)text.data, &g->c->v[i]);
+	if (!r)
+		r = herd_s3_size(g->aws, &image, &bytes, NULL);
+	return r ? r : bytes == g->c->v[i].bytes ? 0 : -ENOENT;
+}
+
+int herd_memory_put_record(struct herd_memory_capturing *g, size_t i)
+{
+	const struct herd_s3_object o = { g->o.bucket, g->one[i].record_key };
+	struct herd_buf text CLEANUP_BUF = HERD_BUF_INIT;
+
+	make_record(g, i, &text);
+	return text.failed ? -ENOMEM :
+	       herd_s3_put(g->aws, &o, text.data, text.len, &g->c->v[i].diag);
+}
+
+/* ---- at home ---- */
+
+static char *path_of(const struct herd_memory_capturing *g, size_t i,
+		     const char *suffix)
+{
+	char *path;
+
+	return asprintf(&path, "%s/%s.avml%s", g->o.dir, g->c->v[i].instance,
+			suffix) < 0 ? NULL : path;
+}
+
+bool herd_memory_at_home(struct herd_memory_capturing *g, size_t i)
+{
+	struct herd_memory_captured *m = &g->c->v[i];
+	CLEANUP_FREE char *image = path_of(g, i, "");
+	CLEANUP_FREE char *record = path_of(g, i, ".json");
+	char text[RECORD_MAX + 1];
+	struct stat st;
+	FILE *f = image && record ? fopen(record, "re") : NULL;
+	size_t n;
+
+	if (!f)
+		return false;
+	n = fread(text, 1, RECORD_MAX, f);
+	text[n] = '\0';
+	fclose(f);
+	if (parse_record(text, m) || stat(image, &st) || !S_ISREG(st.st_mode) ||
+	    (uint64_t)st.st_size != m->bytes)
+		return false;
+	m->path = TAKE_PTR(image);
+	return true;
+}
+
+static int write_all(int fd, const void *bytes, size_t len)
+{
+	const char *p = bytes;
+
+	while (len) {
+		ssize_t n = write(fd, p, len);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return -errno;
+		p += n;
+		len -= (size_t)n;
+	}
+	return 0;
+}
+
+static int copy(struct herd_memory_capturing *g, size_t i, int fd,
+		uint8_t ret[32])
+{
+	struct herd_memory_captured *m = &g->c->v[i];
+	const struct herd_s3_object o = { g->o.bucket, g->one[i].key };
+	struct herd_sha256 *h = herd_sha256_create();
+	struct herd_buf range CLEANUP_BUF = HERD_BUF_INIT;
+	int r = h ? 0 : -ENOMEM;
+
+	for (uint64_t off = 0; off < m->bytes && !r;) {
+		uint64_t left = m->bytes - off;
+		size_t n = left < RANGE ? (size_t)left : RANGE;
+
+		range.len = 0;
+		r = herd_s3_read(g->aws, &o, off, n, &range, &m->diag);
+		if (!r)
+			r = write_all(fd, range.data, n);
+		if (!r)
+			herd_sha256_update(h, range.data, n);
+		off += n;
+	}
+	if (!r)
+		herd_sha256_final(h, ret);
+	herd_sha256_destroy(h);
+	return r;
+}
+
+static int write_record(struct herd_memory_capturing *g, size_t i)
+{
+	struct herd_buf text CLEANUP_BUF = HERD_BUF_INIT;
+	CLEANUP_FREE char *path = path_of(g, i, ".json");
+	CLEANUP_FD int fd = path ? open(path, O_WRONLY | O_CREAT | O_TRUNC |
+					O_CLOEXEC, 0600) : -1;
+	int r = path ? fd < 0 ? -errno : 0 : -ENOMEM;
+
+	make_record(g, i, &text);
+	if (!r)
+		r = herd_buf_error(&text);
+	if (!r)
+		r = write_all(fd, text.data, text.len);
+	return r || !fsync(fd) ? r : -errno;
+}
+
+/* Its name is the image's only when it is whole. */
+static int land(struct herd_memory_capturing *g, size_t i, const char *part,
+		const char *path)
+{
+	struct herd_memory_captured *m = &g->c->v[i];
+	CLEANUP_FD int fd = open(part, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC |
+				 O_NOFOLLOW, 0600);
+	uint8_t digest[32];
+	int r = fd < 0 ? -errno : copy(g, i, fd, digest);
+
+	if (!r && memcmp(digest, m->sha256, sizeof(digest)) != 0)
+		r = herd_diag_set(&m->diag, -EBADMSG, g->one[i].key,
+				  HERD_NO_OFFSET, "its SHA-256 is not the one "
+				  "that was taken on the instance");
+	if (!r && fsync(fd))
+		r = -errno;
+	if (!r)
+		r = write_record(g, i);
+	if (!r && rename(part, path))
+		r = -errno;
+	return r;
+}
+
+int herd_memory_bring_home(struct herd_memory_capturing *g, size_t i)
+{
+	struct herd_memory_captured *m = &g->c->v[i];
+	CLEANUP_FREE char *path = path_of(g, i, "");
+	CLEANUP_FREE char *part = path_of(g, i, ".part");
+	int r = path && part ? 0 : -ENOMEM;
+
+	if (!r && mkdir(g->o.dir, 0700) && errno != EEXIST)
+		r = -errno;
+	if (!r)
+		r = land(g, i, part, path);
+	if (r) {
+		if (part && r != -EEXIST)
+			unlink(part);
+		return herd_diag_set(&m->diag, r, path ? path : g->o.dir,
+				     HERD_NO_OFFSET, "%s", strerror(-r));
+	}
+	m->path = TAKE_PTR(path);
+	herd_memory_say(g, "%s: at %s", m->instance, m->path);
+	return 0;
+}
