@@ -6,6 +6,7 @@
  *	i ID LIFECYCLE STATE ERR TEXT   an instance; b: the baseline
  *	d DEVICE VOLUME SNAPSHOT GIB MADE   a disk of the last one
  *	t KIND VALUE                    a token of the last one
+ *	m ID ERR BYTES ALREADY PATH TEXT   a memory
  *	n COUNT                         snapshots that were deleted
  *	e ERR SOURCE TEXT               the end, 0 when all went well
  *
@@ -94,6 +95,39 @@ static void told(void *arg, const char *snapshot)
 	say(c, line);
 }
 
+/* What an instance may be called is checked; of a path that is not known. */
+static bool is_plain(const char *text)
+{
+	return !text[strcspn(text, "\t\n")];
+}
+
+static int capture_memory(struct child *c, struct herd_aws *aws,
+			  struct herd_diag *diag)
+{
+	CLEANUP(herd_memory_capture_deinit) struct herd_memory_capture found = {
+		.n = 0 };
+	struct herd_capture_memory_options o = c->o->memory;
+	char text[1024];
+	int err;
+
+	o.say = say;
+	o.arg = c;
+	if (!is_plain(o.dir))
+		return herd_diag_set(diag, -EINVAL, o.dir, HERD_NO_OFFSET,
+				     "has a tab or newline in its name");
+	err = herd_capture_memory(aws, &o, &found, diag);
+	for (size_t i = 0; i < found.n && !err; i++) {
+		const struct herd_memory_captured *m = &found.v[i];
+
+		fprintf(c->out, "m\t%s\t%d\t%llu\t%d\t%s\t%s\n", m->instance,
+			m->err, (unsigned long long)m->bytes, m->already,
+			m->path ? m->path : "",
+			m->err ? herd_diag_format(&m->diag, m->err, text,
+						  sizeof(text)) : "");
+	}
+	return err;
+}
+
 static int call_aws(struct child *c, struct herd_aws *aws,
 		    struct herd_diag *diag)
 {
@@ -112,6 +146,9 @@ static int call_aws(struct child *c, struct herd_aws *aws,
 		fprintf(c->out, "n\t%zu\n", deleted);
 		return err;
 	}
+	err = c->o->with_memory ? capture_memory(c, aws, diag) : 0;
+	if (err || c->o->memory_only)
+		return err;
 	err = herd_capture(aws, &capture, &found, diag);
 	clear_line(c);
 	if (err)
@@ -177,6 +214,7 @@ _Noreturn static void child_main(const struct herd_plan_options *o, int fd)
 
 struct reader {
 	struct herd_capture found;
+	struct herd_memory_capture memory;
 	struct herd_captured *last;
 	size_t deleted;
 	int err;
@@ -216,6 +254,28 @@ static int take_member(struct reader *r, char letter, char **at)
 	snprintf(r->last->diag.message, sizeof(r->last->diag.message), "%s",
 		 field(at));
 	return 0;
+}
+
+static int take_memory(struct herd_memory_capture *c, char **at)
+{
+	struct herd_memory_captured *v = reallocarray(c->v, c->n + 1,
+						      sizeof(*v)), *m;
+	const char *path;
+
+	if (!v)
+		return -ENOMEM;
+	c->v = v;
+	m = &v[c->n++];
+	*m = (struct herd_memory_captured){ .err = 0 };
+	herd_diag_clear(&m->diag);
+	snprintf(m->instance, sizeof(m->instance), "%s", field(at));
+	m->err = atoi(field(at));
+	m->bytes = strtoull(field(at), NULL, 10);
+	m->already = atoi(field(at));
+	path = field(at);
+	m->path = *path ? strdup(path) : NULL;
+	snprintf(m->diag.message, sizeof(m->diag.message), "%s", field(at));
+	return *path && !m->path ? -ENOMEM : 0;
 }
 
 static int take_disk(struct herd_captured *m, char **at)
@@ -280,6 +340,8 @@ static int take_line(struct reader *r, char *line)
 		return r->last ? take_disk(r->last, &at) : 0;
 	case 't':
 		return r->last ? take_token(r->last, &at) : 0;
+	case 'm':
+		return take_memory(&r->memory, &at);
 	case 'n':
 		r->deleted = strtoull(field(&at), NULL, 10);
 		return 0;
@@ -311,7 +373,8 @@ static int read_all(struct reader *r, int fd)
 }
 
 int herd_plan_run(const struct herd_plan_options *o, struct herd_capture *ret,
-		  size_t *ret_deleted, struct herd_diag *diag)
+		  struct herd_memory_capture *ret_memory, size_t *ret_deleted,
+		  struct herd_diag *diag)
 {
 	struct reader r = { .diag = diag };
 	int fds[2], status = 0, err;
@@ -340,6 +403,8 @@ int herd_plan_run(const struct herd_plan_options *o, struct herd_capture *ret,
 	if (!err)
 		err = r.err;
 	*ret_deleted = r.deleted;
+	/* memory that was brought home is not lost by what came after it */
+	*ret_memory = r.memory;
 	if (err)
 		herd_capture_deinit(&r.found);
 	else

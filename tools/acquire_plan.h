@@ -10,19 +10,25 @@
 
 #include "acquire/aws/settings.h"
 #include "acquire/capture.h"
+#include "acquire/capture_memory.h"
 
 struct herd_plan_options {
 	struct herd_aws_options aws;
 	struct herd_capture_options capture;
 	bool clean_up;		/* delete the case's snapshots, nothing else */
 	bool quiet;
+	bool with_memory;	/* first, for it is gone soonest */
+	bool memory_only;
+	struct herd_capture_memory_options memory;
 };
 
 /*
- * Runs it, with progress on stderr. clean_up: *ret_deleted alone is set.
+ * Runs it, with progress on stderr. clean_up: *ret_deleted alone is set. Of a
+ * memory that was captured instance, path, bytes, already, err and diag are.
  * -EINTR: a signal came.
  */
 int herd_plan_run(const struct herd_plan_options *o, struct herd_capture *ret,
-		  size_t *ret_deleted, struct herd_diag *diag);
+		  struct herd_memory_capture *ret_memory, size_t *ret_deleted,
+		  struct herd_diag *diag);
 
 #endif

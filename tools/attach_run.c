@@ -97,6 +97,43 @@ static void say_attached(const char *label, const struct herd_job *job,
 		puts("  … herdfs status --problems shows all of them");
 }
 
+static void say_memory(const char *label, const struct herd_worker_shared *s,
+		       bool already)
+{
+	const struct herd_memory_summary *m = &s->memory;
+	char a[32], b[32], c[32], d[32], bytes[16];
+
+	if (already) {
+		printf("%s: its memory is attached already\n", label);
+		return;
+	}
+	printf("%s: memory attached: %s of Linux %s, %s process%s, %s thread%s; ",
+	       label, herd_tool_bytes(m->memory, bytes, sizeof(bytes)),
+	       m->release, herd_tool_count(m->processes, a, sizeof(a)),
+	       m->processes == 1 ? "" : "es",
+	       herd_tool_count(m->threads, b, sizeof(b)),
+	       m->threads == 1 ? "" : "s");
+	printf("%s of %s pages of programs compared with the disk, %s changed; ",
+	       herd_tool_count(m->pages_compared, a, sizeof(a)),
+	       herd_tool_count(m->pages, b, sizeof(b)),
+	       herd_tool_count(m->pages_changed, c, sizeof(c)));
+	printf("%s problem%s\n", herd_tool_count(m->problems, d, sizeof(d)),
+	       m->problems == 1 ? "" : "s");
+}
+
+static void json_memory(struct herd_json *j, const struct herd_memory_summary *m)
+{
+	herd_json_uint(j, "bytes", m->memory);
+	herd_json_string(j, "release", m->release);
+	herd_json_uint(j, "processes", m->processes);
+	herd_json_uint(j, "threads", m->threads);
+	herd_json_uint(j, "modules", m->modules);
+	herd_json_uint(j, "pages", m->pages);
+	herd_json_uint(j, "pages_compared", m->pages_compared);
+	herd_json_uint(j, "pages_changed", m->pages_changed);
+	herd_json_uint(j, "problems", m->problems);
+}
+
 static void json_line(const struct herd_job *job,
 		      const struct herd_worker_shared *s, const char *result,
 		      const char *error, double took)
@@ -111,8 +148,12 @@ static void json_line(const struct herd_job *job,
 	herd_json_string(&j, "role", job->role == HERD_ROLE_BASELINE ?
 			 "baseline" : "member");
 	herd_json_string(&j, "result", result);
+	if (job->of_memory)
+		herd_json_bool(&j, "memory", true);
 	if (error) {
 		herd_json_string(&j, "error", error);
+	} else if (job->of_memory) {
+		json_memory(&j, &s->memory);
 	} else {
 		herd_json_uint(&j, "entries", s->entries);
 		herd_json_uint(&j, "files", s->files);
@@ -142,6 +183,8 @@ static void make_safe(struct herd_worker_shared *s)
 	s->no_reference[sizeof(s->no_reference) - 1] = '\0';
 	s->missing[sizeof(s->missing) - 1] = '\0';
 	herd_text_clean(s->reference);
+	s->memory.release[sizeof(s->memory.release) - 1] = '\0';
+	herd_text_clean(s->memory.release);
 	for (size_t i = 0; i < HERD_WORKER_PROBLEMS; i++) {
 		s->problem[i][sizeof(s->problem[i]) - 1] = '\0';
 		herd_text_clean(s->problem[i]);
@@ -181,7 +224,7 @@ static void describe_failure(char *text, size_t size,
 }
 
 static void warn_about(const struct herd_attach_run *o, const char *label,
-		       const struct herd_worker_shared *s)
+		       const struct herd_worker_shared *s, bool of_memory)
 {
 	static bool said;
 
@@ -189,7 +232,11 @@ static void warn_about(const struct herd_attach_run *o, const char *label,
 		herd_tool_warn("%s", s->missing);
 		said = true;
 	}
-	if (s->no_reference[0] && !o->quiet)
+	if (s->no_reference[0] && !o->quiet && of_memory)
+		herd_tool_warn("%s: programs in memory are not compared with the "
+			       "disk, which is not to be had: %s", label,
+			       s->no_reference);
+	else if (s->no_reference[0] && !o->quiet)
 		herd_tool_warn("%s: everything is hashed, for the images of "
 			       "the reference %s are not to be had: %s", label,
 			       s->reference, s->no_reference);
@@ -221,7 +268,7 @@ int herd_attach_one(const struct herd_attach_run *o, const struct herd_job *job,
 		return err;
 	}
 	make_safe(shared);
-	warn_about(o, label, shared);
+	warn_about(o, label, shared, job->of_memory);
 	already = shared->outcome == HERD_OUTCOME_ALREADY;
 	good = end == HERD_END_DONE &&
 	       (already || shared->outcome == HERD_OUTCOME_ATTACHED);
@@ -230,6 +277,8 @@ int herd_attach_one(const struct herd_attach_run *o, const struct herd_job *job,
 			json_line(job, shared, already ? "already" :
 				  job->verify ? "verified" : "attached",
 				  NULL, w.took);
+		else if (!o->quiet && job->of_memory)
+			say_memory(label, shared, already);
 		else if (!o->quiet)
 			say_attached(label, job, shared, already);
 		fflush(stdout);

@@ -6,7 +6,7 @@
  *
  * Threads: one, until herd_attach starts its own.
  */
-#include "tools/attach_worker.h"
+#include "tools/attach_worker_internal.h"
 
 #include "acquire/base/cleanup.h"
 #include "acquire/confine.h"
@@ -19,24 +19,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-/* Disks of one instance: what they are, who serves them, the open ones. */
-struct disks {
-	struct herd_image *images;	/* borrowed when they are a record's */
-	struct herd_helper *helpers;	/* n of them, unused ones zero */
-	struct herd_source **sources;
-	size_t n;
-};
-
-struct worker {
-	const struct herd_job *job;
-	struct herd_worker_shared *shared;
-	struct herd_store *store;
-	struct disks own, reference;
-	struct herd_instance reference_record;
-	bool there;	/* an instance of that name is in the store */
-};
-
-static int disks_make(struct disks *d, size_t n)
+int herd_worker_disks_make(struct herd_worker_disks *d, size_t n)
 {
 	d->helpers = calloc(n, sizeof(*d->helpers));
 	d->sources = calloc(n, sizeof(*d->sources));
@@ -44,15 +27,15 @@ static int disks_make(struct disks *d, size_t n)
 	return d->helpers && d->sources ? 0 : -ENOMEM;
 }
 
-static void touch(struct worker *w)
+void herd_worker_touch(struct herd_worker *w)
 {
 	atomic_fetch_add(&w->shared->progress.beat, 1);
 }
 
-static int probe(struct worker *w)
+static int probe(struct herd_worker *w)
 {
 	const struct herd_job *job = w->job;
-	int err = disks_make(&w->own, job->n_disks);
+	int err = herd_worker_disks_make(&w->own, job->n_disks);
 
 	w->own.images = calloc(job->n_disks, sizeof(*w->own.images));
 	if (!w->own.images)
@@ -64,12 +47,12 @@ static int probe(struct worker *w)
 		if (err)
 			herd_diag_set(&w->shared->diag, err, job->disks[i],
 				      HERD_NO_OFFSET, "%s", strerror(-err));
-		touch(w);
+		herd_worker_touch(w);
 	}
 	return err;
 }
 
-static int start_helpers(struct worker *w, struct disks *d,
+int herd_worker_helpers(struct herd_worker *w, struct herd_worker_disks *d,
 			 struct herd_diag *diag)
 {
 	int err = 0;
@@ -78,14 +61,14 @@ static int start_helpers(struct worker *w, struct disks *d,
 		if (herd_image_needs_helper(&d->images[i]))
 			err = herd_helper_start(&d->images[i], w->job->fetcher,
 						&d->helpers[i], diag);
-		touch(w);
+		herd_worker_touch(w);
 	}
 	return err;
 }
 
 /* ---- the reference ---- */
 
-static void no_reference(struct worker *w, const struct herd_diag *diag,
+static void no_reference(struct herd_worker *w, const struct herd_diag *diag,
 			 int err)
 {
 	herd_diag_format(diag, err, w->shared->no_reference,
@@ -94,7 +77,7 @@ static void no_reference(struct worker *w, const struct herd_diag *diag,
 }
 
 /* Finds the record of the group's reference; that there is none is no error. */
-static int find_reference(struct worker *w, struct herd_txn *t)
+static int find_reference(struct herd_worker *w, struct herd_txn *t)
 {
 	struct herd_instance own = { 0 };
 	struct herd_group group;
@@ -119,7 +102,7 @@ static int find_reference(struct worker *w, struct herd_txn *t)
 }
 
 /* Its images are only worth having when they are as they were. */
-static void prepare_reference(struct worker *w)
+static void prepare_reference(struct herd_worker *w)
 {
 	struct herd_instance *r = &w->reference_record;
 	struct herd_diag diag = { .offset = HERD_NO_OFFSET };
@@ -129,20 +112,20 @@ static void prepare_reference(struct worker *w)
 		return;
 	for (size_t i = 0; !err && i < r->n_disks; i++) {
 		err = herd_image_verify(&r->disks[i], true, &diag);
-		touch(w);
+		herd_worker_touch(w);
 	}
 	if (!err)
-		err = disks_make(&w->reference, r->n_disks);
+		err = herd_worker_disks_make(&w->reference, r->n_disks);
 	w->reference.images = r->disks;
 	if (!err)
-		err = start_helpers(w, &w->reference, &diag);
+		err = herd_worker_helpers(w, &w->reference, &diag);
 	if (err)
 		no_reference(w, &diag, err);
 }
 
 /* ---- the store ---- */
 
-static int open_store(struct worker *w)
+static int open_store(struct herd_worker *w)
 {
 	struct herd_diag *diag = &w->shared->diag;
 	struct herd_txn *t = NULL;
@@ -166,7 +149,7 @@ static int open_store(struct worker *w)
 
 /* ---- inside ---- */
 
-static size_t list_files(const struct disks *d, const char **list)
+static size_t list_files(const struct herd_worker_disks *d, const char **list)
 {
 	size_t n = 0;
 
@@ -177,22 +160,25 @@ static size_t list_files(const struct disks *d, const char **list)
 	return n;
 }
 
-static int lock_in(struct worker *w)
+int herd_worker_lock_in(struct herd_worker *w)
 {
 	const char *dir = herd_store_dir(w->store);
 	size_t n = list_files(&w->own, NULL) +
 		   list_files(&w->reference, NULL);
-	CLEANUP_FREE const char **files = calloc(n + 1, sizeof(*files));
+	CLEANUP_FREE const char **files = calloc(n + 2, sizeof(*files));
 	struct herd_confinement c = {
-		.read_files = files, .n_read_files = n,
+		.read_files = files,
 		.write_dirs = &dir, .n_write_dirs = 1,
-		.connected_sockets = true,
+		.connected_sockets = true, .read_dir = w->job->symbols,
 	};
 
 	if (!files)
 		return -ENOMEM;
 	n = list_files(&w->own, files);
-	list_files(&w->reference, files + n);
+	n += list_files(&w->reference, files + n);
+	if (w->job->symbols)	/* a file or a folder: the other has no effect */
+		files[n++] = w->job->symbols;
+	c.n_read_files = n;
 	return herd_confine(&c, w->shared->missing, sizeof(w->shared->missing),
 			    &w->shared->diag);
 }
@@ -212,7 +198,7 @@ static int lock_in(struct worker *w)
  * to: neither the images nor the store, which are mapped shared. Not for the
  * helpers, which run by now.
  */
-static int limit_memory(const struct herd_job *job)
+int herd_worker_limit(const struct herd_job *job)
 {
 #ifdef SANITIZED
 	(void)job;
@@ -245,7 +231,7 @@ static uint64_t bytes_to_compare(const struct herd_image *img)
 	return img->size / 1024 < bytes ? img->size : bytes * 1024;
 }
 
-static int open_disks(struct worker *w, struct disks *d,
+int herd_worker_open(struct herd_worker *w, struct herd_worker_disks *d,
 		      struct herd_diag *diag)
 {
 	int err = 0;
@@ -266,7 +252,7 @@ static int open_disks(struct worker *w, struct disks *d,
 		    !d->images[i].size)
 			d->images[i].size = d->images[i].files[0].size =
 				d->sources[i]->size;
-		touch(w);
+		herd_worker_touch(w);
 	}
 	return err;
 }
@@ -287,7 +273,7 @@ static int note_problem(void *arg, const char *path, size_t path_len,
 	return 0;
 }
 
-static void report(struct worker *w, const struct herd_instance *record)
+static void report(struct herd_worker *w, const struct herd_instance *record)
 {
 	struct herd_worker_shared *s = w->shared;
 	struct herd_txn *t;
@@ -313,7 +299,7 @@ static void report(struct worker *w, const struct herd_instance *record)
  * of it is read, so that its first blocks (the partition table, fstab) need not
  * be fetched either. Whether it is known is the comparison's business.
  */
-static void compare_snapshots(struct worker *w)
+static void compare_snapshots(struct herd_worker *w)
 {
 	for (size_t i = 0; i < w->own.n && i < w->reference.n; i++) {
 		CLEANUP(herd_extents_deinit) struct herd_extents unused = { 0 };
@@ -323,11 +309,11 @@ static void compare_snapshots(struct worker *w)
 			herd_source_diff(w->own.sources[i],
 					 w->reference.sources[i], NULL, 1,
 					 &unused, NULL, NULL);
-		touch(w);
+		herd_worker_touch(w);
 	}
 }
 
-static int attach(struct worker *w)
+static int attach(struct herd_worker *w)
 {
 	const struct herd_job *job = w->job;
 	struct herd_instance record = { 0 };
@@ -342,11 +328,11 @@ static int attach(struct worker *w)
 		.verify = job->verify,
 		.progress = &w->shared->progress,
 	};
-	int err = open_disks(w, &w->own, &w->shared->diag);
+	int err = herd_worker_open(w, &w->own, &w->shared->diag);
 
 	if (err)
 		return err;
-	err = open_disks(w, &w->reference, &diag);
+	err = herd_worker_open(w, &w->reference, &diag);
 	if (err)
 		no_reference(w, &diag, err);
 	if (w->reference.n) {
@@ -368,35 +354,35 @@ static int attach(struct worker *w)
 	return err;
 }
 
-static int work(struct worker *w)
+static int work(struct herd_worker *w)
 {
 	int err = probe(w);
 
 	if (!err)
-		err = start_helpers(w, &w->own, &w->shared->diag);
+		err = herd_worker_helpers(w, &w->own, &w->shared->diag);
 	if (!err)
 		err = open_store(w);
 	if (!err) {
 		prepare_reference(w);
-		err = limit_memory(w->job);
+		err = herd_worker_limit(w->job);
 	}
 	/* the fetcher has them by now, and nobody else needs them */
 	herd_fetcher_forget_secrets();
 	if (!err)
-		err = lock_in(w);
+		err = herd_worker_lock_in(w);
 	return err ? err : attach(w);
 }
 
 _Noreturn void herd_worker_run(const struct herd_job *job,
 			       struct herd_worker_shared *shared, int done_fd)
 {
-	struct worker w = { .job = job, .shared = shared };
+	struct herd_worker w = { .job = job, .shared = shared };
 	int err;
 
 	/* With the parent gone nobody is told how it ended: end as well. */
 	prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
 	shared->diag.offset = HERD_NO_OFFSET;
-	err = work(&w);
+	err = job->of_memory ? herd_worker_memory(&w) : work(&w);
 	shared->err = err;
 	if (err && shared->outcome == HERD_OUTCOME_NONE)
 		shared->outcome = HERD_OUTCOME_FAILED;

@@ -11,7 +11,7 @@
 #ifndef HERD_ATTACH_WORKER_H
 #define HERD_ATTACH_WORKER_H
 
-#include "index/attach.h"
+#include "index/memory_attach.h"
 
 #define HERD_WORKER_PROBLEMS 5
 
@@ -26,6 +26,8 @@ struct herd_job {
 	size_t n_tokens;
 	bool no_identity;
 	bool read_all, verify;	/* see herd_attach */
+	bool of_memory;		/* the one "disk" is an image of memory */
+	const char *symbols;	/* for it: absolute, or NULL */
 	struct herd_fetcher *fetcher;	/* for EBS snapshots; borrowed */
 	const char *store_dir;
 	unsigned threads;
@@ -52,6 +54,7 @@ struct herd_worker_shared {
 	uint64_t entries, files, bytes, hashed_files, hashed_bytes;
 	uint64_t inherited_files, inherited_bytes, problems;
 	bool provisional;	/* inherited by metadata alone */
+	struct herd_memory_summary memory;	/* of an image of memory */
 	char reference[HERD_INSTANCE_NAME_MAX + 1];	/* "" : it is it */
 	char no_reference[1024];	/* why its images could not be used */
 	char missing[256];		/* what the kernel cannot confine */

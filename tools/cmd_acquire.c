@@ -35,6 +35,14 @@ static const char help[] =
 "                    the day's\n"
 "  --baseline WHAT   ami-…, snap-… or none; else the image that the group\n"
 "                    launches, when its snapshot can be read\n"
+"  --memory          also the memory, read by AVML over Systems Manager, before\n"
+"                    the snapshots are taken; it goes through S3 into a folder\n"
+"  --memory-only     the memory, and no snapshots\n"
+"  --avml FILE       the tool: a static AVML for the instances' architecture\n"
+"  --bucket NAME     the bucket of S3 that it goes through\n"
+"  --prefix TEXT     what the keys in it begin with\n"
+"  --to DIR          where the images of memory are put\n"
+"  --memory-limit GIB  of the largest instance; 128\n"
 "  --dry-run         show what would be done and whether it is allowed; make\n"
 "                    nothing\n"
 "  --no-attach       only take the snapshots\n"
@@ -63,7 +71,8 @@ struct options {
 };
 
 enum { OPT_ASG = 256, OPT_INSTANCE, OPT_SNAPSHOT, OPT_CASE, OPT_BASELINE,
-       OPT_DRY_RUN, OPT_NO_ATTACH, OPT_DELETE, OPT_READ_ALL, OPT_THREADS,
+       OPT_MEMORY, OPT_MEMORY_ONLY, OPT_AVML, OPT_BUCKET, OPT_PREFIX, OPT_TO,
+       OPT_MEMORY_LIMIT, OPT_DRY_RUN, OPT_NO_ATTACH, OPT_DELETE, OPT_READ_ALL, OPT_THREADS,
        OPT_STORE, OPT_JSON, OPT_QUIET, OPT_HELP };
 
 static const struct option long_options[] = {
@@ -72,6 +81,13 @@ static const struct option long_options[] = {
 	{ "snapshot", required_argument, NULL, OPT_SNAPSHOT },
 	{ "case", required_argument, NULL, OPT_CASE },
 	{ "baseline", required_argument, NULL, OPT_BASELINE },
+	{ "memory", no_argument, NULL, OPT_MEMORY },
+	{ "memory-only", no_argument, NULL, OPT_MEMORY_ONLY },
+	{ "avml", required_argument, NULL, OPT_AVML },
+	{ "bucket", required_argument, NULL, OPT_BUCKET },
+	{ "prefix", required_argument, NULL, OPT_PREFIX },
+	{ "to", required_argument, NULL, OPT_TO },
+	{ "memory-limit", required_argument, NULL, OPT_MEMORY_LIMIT },
 	{ "dry-run", no_argument, NULL, OPT_DRY_RUN },
 	{ "no-attach", no_argument, NULL, OPT_NO_ATTACH },
 	{ "delete-snapshots", no_argument, NULL, OPT_DELETE },
@@ -103,6 +119,39 @@ static int take_snapshot(struct options *o, char *text)
 	return GO_ON;
 }
 
+static int take_memory_option(struct options *o, int c)
+{
+	struct herd_capture_memory_options *m = &o->plan.memory;
+	uint64_t n;
+
+	switch (c) {
+	case OPT_MEMORY_ONLY:
+		o->plan.memory_only = true;
+		/* fall through */
+	case OPT_MEMORY:
+		o->plan.with_memory = true;
+		break;
+	case OPT_AVML:
+		m->tool = optarg;
+		break;
+	case OPT_BUCKET:
+		m->bucket = optarg;
+		break;
+	case OPT_PREFIX:
+		m->prefix = optarg;
+		break;
+	case OPT_TO:
+		m->dir = optarg;
+		break;
+	default:
+		if (!herd_tool_number(optarg, 1, 32768, &n))
+			return USAGE("--memory-limit wants a number of GiB, not "
+				     "\"%s\"", optarg);
+		m->limit = n << 30;
+	}
+	return GO_ON;
+}
+
 static int take_option(struct options *o, int c)
 {
 	struct herd_capture_options *capture = &o->plan.capture;
@@ -130,6 +179,14 @@ static int take_option(struct options *o, int c)
 				     "not \"%s\"", optarg);
 		capture->baseline = optarg;
 		break;
+	case OPT_MEMORY:
+	case OPT_MEMORY_ONLY:
+	case OPT_AVML:
+	case OPT_BUCKET:
+	case OPT_PREFIX:
+	case OPT_TO:
+	case OPT_MEMORY_LIMIT:
+		return take_memory_option(o, c);
 	case OPT_DRY_RUN:
 		capture->dry_run = true;
 		break;
@@ -275,7 +332,32 @@ static int attach_member(struct options *o, const struct herd_captured *m,
 	return err;
 }
 
-static int attach_all(struct options *o, const struct herd_capture *c)
+/* A memory beside disks that are attached; without them there is nothing to
+   attach it to. */
+static int attach_memories(struct options *o,
+			   const struct herd_memory_capture *c, bool *stop)
+{
+	int status = HERD_EXIT_OK;
+
+	for (size_t i = 0; i < c->n && !*stop; i++) {
+		const struct herd_memory_captured *m = &c->v[i];
+		struct herd_job job = o->job;
+
+		if (m->err)
+			continue;	/* was told */
+		job.group = o->plan.capture.group;
+		job.instance = m->instance;
+		job.disks = (const char *const *)&m->path;
+		job.n_disks = 1;
+		job.of_memory = true;
+		if (herd_attach_one(&o->run, &job, stop))
+			status = HERD_EXIT_FAILED;
+	}
+	return status;
+}
+
+static int attach_all(struct options *o, const struct herd_capture *c,
+		      const struct herd_memory_capture *memory)
 {
 	struct herd_fetcher *fetcher = NULL;
 	bool stop = false;
@@ -308,21 +390,80 @@ static int attach_all(struct options *o, const struct herd_capture *c)
 			status = HERD_EXIT_FAILED;
 		}
 	}
+	if (attach_memories(o, memory, &stop))
+		status = HERD_EXIT_FAILED;
 	herd_fetcher_destroy(fetcher);
 	herd_attach_run_end(&o->run);
 	return status;
 }
 
+/* What came of the memories; false: not all were had. */
+static bool tell_memories(const struct options *o,
+			  const struct herd_memory_capture *c)
+{
+	bool all = true;
+	char bytes[16];
+
+	for (size_t i = 0; i < c->n; i++) {
+		const struct herd_memory_captured *m = &c->v[i];
+
+		all &= !m->err;
+		if (m->err)
+			herd_tool_warn("%s/%s: its memory: %s",
+				       o->plan.capture.group, m->instance,
+				       m->diag.message);
+		else if (m->path && !o->run.quiet && !o->run.json)
+			printf("%s/%s: its memory is in %s (%s%s)\n",
+			       o->plan.capture.group, m->instance, m->path,
+			       herd_tool_bytes(m->bytes, bytes, sizeof(bytes)),
+			       m->already ? ", from before" : "");
+		else if (!o->run.quiet && !o->run.json)
+			printf("%s/%s: its memory would be read\n",
+			       o->plan.capture.group, m->instance);
+	}
+	return all;
+}
+
+static void json_memories(const struct options *o,
+			  const struct herd_memory_capture *c)
+{
+	for (size_t i = 0; i < c->n; i++) {
+		const struct herd_memory_captured *m = &c->v[i];
+		CLEANUP_BUF struct herd_buf out = HERD_BUF_INIT;
+		struct herd_json j;
+
+		herd_json_begin(&j, &out, 0);
+		herd_json_object(&j, NULL);
+		herd_json_string(&j, "group", o->plan.capture.group);
+		herd_json_string(&j, "instance", m->instance);
+		herd_json_bool(&j, "memory", true);
+		if (m->err)
+			herd_json_string(&j, "error", m->diag.message);
+		if (m->path)
+			herd_json_bytes(&j, "image", m->path, strlen(m->path));
+		herd_json_uint(&j, "image_bytes", m->bytes);
+		herd_json_end(&j);
+		herd_tool_print_json(&j, &out);
+	}
+}
+
 static int acquire(struct options *o)
 {
 	CLEANUP(herd_capture_deinit) struct herd_capture c = { 0 };
+	CLEANUP(herd_memory_capture_deinit) struct herd_memory_capture memory = {
+		.n = 0 };
 	struct herd_diag diag = { .offset = HERD_NO_OFFSET };
 	bool dry = o->plan.capture.dry_run;
 	size_t deleted = 0;
-	int err = herd_plan_run(&o->plan, &c, &deleted, &diag);
+	int err = herd_plan_run(&o->plan, &c, &memory, &deleted, &diag);
+	bool all = tell_memories(o, &memory);
 
+	if (o->run.json)
+		json_memories(o, &memory);
 	if (err)
 		return herd_tool_fail(&diag, err);
+	if (o->plan.memory_only && (dry || o->no_attach))
+		return herd_tool_finish(all ? HERD_EXIT_OK : HERD_EXIT_FAILED);
 	if (o->plan.clean_up) {
 		if (!o->run.quiet)
 			printf("%zu snapshot%s of case %s %s\n", deleted,
@@ -335,12 +476,14 @@ static int acquire(struct options *o)
 			json_plan(o, &c);
 		else
 			print_plan(o, &c);
-		return herd_tool_finish(any_failed(&c) ? HERD_EXIT_FAILED :
-							 HERD_EXIT_OK);
+		return herd_tool_finish(any_failed(&c) || !all ?
+					HERD_EXIT_FAILED : HERD_EXIT_OK);
 	}
-	if (!c.baseline.n_disks && !o->run.quiet && c.baseline.diag.message[0])
+	if (!o->plan.memory_only && !c.baseline.n_disks && !o->run.quiet && c.baseline.diag.message[0])
 		herd_tool_warn("no baseline: %s", c.baseline.diag.message);
-	return herd_tool_finish(attach_all(o, &c));
+	int status = attach_all(o, &c, &memory);
+
+	return herd_tool_finish(all ? status : HERD_EXIT_FAILED);
 }
 
 /* ---- the command line ---- */
@@ -382,6 +525,14 @@ static int check(struct options *o, int argc)
 			     HERD_CAPTURE_CASE_MAX);
 	if (!c->case_id)
 		set_case(o);
+	if (o->plan.with_memory && (!o->plan.memory.tool ||
+				    !o->plan.memory.bucket ||
+				    !o->plan.memory.dir))
+		return USAGE("--memory wants --avml FILE, --bucket NAME and "
+			     "--to DIR");
+	if (!o->plan.with_memory && (o->plan.memory.tool ||
+				     o->plan.memory.bucket || o->plan.memory.dir))
+		return USAGE("--avml, --bucket and --to are for --memory");
 	return GO_ON;
 }
 
@@ -407,6 +558,11 @@ int herd_cmd_acquire(int argc, char **argv)
 		return status;
 	o.plan.capture.instances = instances;
 	o.plan.capture.given = given;
+	o.plan.memory.group = o.plan.capture.group;
+	o.plan.memory.case_id = o.plan.capture.case_id;
+	o.plan.memory.instances = instances;
+	o.plan.memory.n_instances = o.plan.capture.n_instances;
+	o.plan.memory.dry_run = o.plan.capture.dry_run;
 	o.plan.aws = o.aws.fetcher.aws;
 	o.plan.quiet = o.run.quiet;
 	o.job.store_dir = herd_tool_store_dir(o.job.store_dir, place,

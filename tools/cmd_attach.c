@@ -32,9 +32,12 @@ struct options {
 static const char help[] =
 "Usage: herdfs attach --asg NAME [OPTION]… IMAGE…\n"
 "  or:  herdfs attach --asg NAME --instance NAME --disk FILE…\n"
+"  or:  herdfs attach --asg NAME --memory [OPTION]… IMAGE…\n"
 "Puts disk images of a group's instances into the index. Each IMAGE is one\n"
 "instance, named after the file: i-1.raw, i-1.qcow2, i-1.E01, i-1.raw.001 are\n"
-"i-1. ebs:snap-… is an EBS snapshot. Images are only read.\n\n"
+"i-1. ebs:snap-… is an EBS snapshot. With --memory, images of the memory of\n"
+"instances that are attached: i-1.lime is the memory of i-1. Images are only\n"
+"read.\n\n"
 "  --asg NAME        the group (Auto Scaling Group); made if it is new\n"
 "  --instance NAME   the name of the (one) instance\n"
 "  --disk FILE       a disk of the (one) instance; once for each of them\n"
@@ -49,6 +52,10 @@ static const char help[] =
 "                    in them, as they are\n"
 "  --format FORMAT   raw, split, ewf, vmdk, vhd, qcow2 or another of QEMU's;\n"
 "                    found out from content when not given\n"
+"                    of memory: lime, avml, elf-core, kdump, raw-memory\n"
+"  --memory          the images are of memory, not of disks\n"
+"  --symbols PATH    for memory of kernels without BTF: a symbol file in\n"
+"                    Volatility 3's form (ISF), or a folder with such\n"
 "  --backing DIR     where backing files may lie, beside the image's own folder\n"
 "  --threads N       how many hash and compare; one for each core\n"
 "  --read-all        of an EBS snapshot that has no lineage in common with the\n"
@@ -70,6 +77,9 @@ static bool known_extension(const char *ext)
 		"raw", "img", "dd", "bin", "image", "disk", "qcow2", "qcow",
 		"qed", "vdi", "vmdk", "vhd", "vhdx", "vpc", "e01", "ex01",
 		"s01", "l01", "aff", "ewf", "snap",
+		/* of memory */
+		"lime", "avml", "core", "vmcore", "elf", "kdump", "mem", "vmem",
+		"dump",
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(known); i++)
@@ -107,6 +117,11 @@ static void name_of_image(const char *path, char *name)
 			*dot = '.';
 	}
 	dot = strrchr(name, '.');
+	/* a kept image has the name of what it was */
+	if (dot && dot != name && strcmp(dot + 1, "keep") == 0) {
+		*dot = '\0';
+		dot = strrchr(name, '.');
+	}
 	if (dot && dot != name && known_extension(dot + 1))
 		*dot = '\0';
 }
@@ -115,7 +130,7 @@ static void name_of_image(const char *path, char *name)
 
 enum { OPT_ASG = 256, OPT_INSTANCE, OPT_DISK, OPT_BASELINE, OPT_FORMAT,
        OPT_BACKING, OPT_THREADS, OPT_IDENTITY,
-       OPT_NO_IDENTITY, OPT_READ_ALL, OPT_STORE, OPT_JSON, OPT_QUIET,
+       OPT_NO_IDENTITY, OPT_READ_ALL, OPT_MEMORY, OPT_SYMBOLS, OPT_STORE, OPT_JSON, OPT_QUIET,
        OPT_HELP };
 
 static const struct option long_options[] = {
@@ -129,6 +144,8 @@ static const struct option long_options[] = {
 	{ "identity", required_argument, NULL, OPT_IDENTITY },
 	{ "no-identity", no_argument, NULL, OPT_NO_IDENTITY },
 	{ "read-all", no_argument, NULL, OPT_READ_ALL },
+	{ "memory", no_argument, NULL, OPT_MEMORY },
+	{ "symbols", required_argument, NULL, OPT_SYMBOLS },
 	HERD_AWS_LONG_OPTIONS
 	{ "store", required_argument, NULL, OPT_STORE },
 	{ "json", no_argument, NULL, OPT_JSON },
@@ -182,6 +199,12 @@ static int take_option(struct options *o, int c)
 	case OPT_READ_ALL:
 		o->job.read_all = true;
 		break;
+	case OPT_MEMORY:
+		o->job.of_memory = true;
+		break;
+	case OPT_SYMBOLS:
+		o->job.symbols = optarg;
+		break;
 	case OPT_IDENTITY:
 		return take_identity(o, optarg);
 	case OPT_FORMAT:
@@ -228,6 +251,20 @@ static int one_instance(struct options *o, char **images, size_t n)
 		o->disks[o->n_disks++] = images[0];
 	o->job.disks = o->disks;
 	o->job.n_disks = o->n_disks;
+	return GO_ON;
+}
+
+/* What is about disks says nothing of memory. */
+static int check_memory(const struct options *o)
+{
+	if (!o->job.of_memory)
+		return o->job.symbols ? USAGE("--symbols is for --memory") :
+					GO_ON;
+	if (o->n_disks || o->job.n_tokens || o->job.no_identity ||
+	    o->job.read_all || o->job.role == HERD_ROLE_BASELINE)
+		return USAGE("--disk, --baseline, --identity, --no-identity and "
+			     "--read-all are not for --memory: the instance is "
+			     "attached already; name it by --instance");
 	return GO_ON;
 }
 
@@ -355,6 +392,9 @@ int herd_cmd_attach(int argc, char **argv)
 		return USAGE("--asg NAME is missing");
 	if (!n && !o.n_disks)
 		return USAGE("no image is named");
+	status = check_memory(&o);
+	if (status != GO_ON)
+		return status;
 	if (o.instance || o.n_disks || o.job.n_tokens ||
 	    o.job.role == HERD_ROLE_BASELINE)
 		status = one_instance(&o, argv + optind, n);

@@ -19,6 +19,7 @@ static const char help[] =
 "Takes instances out of the index: all that are named, or none. Their images\n"
 "are not touched. (A mount is ended by umount or fusermount3 -u.)\n\n"
 "  --asg NAME   the group\n"
+"  --memory     their memory alone; their disks stay\n"
 "  --all        every instance of it, its baseline too, and so the group\n"
 "  --store DIR  the index; else $HERDFS_STORE, else\n"
 "               $XDG_DATA_HOME/herdfs or ~/.local/share/herdfs\n"
@@ -36,7 +37,7 @@ struct detach {
 	const char *group, *store_dir;
 	char *const *names;	/* as given */
 	size_t n_names;
-	bool all, json, quiet;
+	bool all, memory, json, quiet;
 	struct instance *found;	/* all of the group while looking, then those
 				   that go */
 	size_t n_found, cap;
@@ -101,6 +102,26 @@ static int choose(struct detach *d)
 	return 0;
 }
 
+/* Memory that is not there cannot be named; --all is for what there is. */
+static int remove_memory(struct herd_txn *t, struct detach *d,
+			 const struct instance *i)
+{
+	struct herd_stored_memory m;
+	int err = herd_memory_get(t, i->id, &m);
+
+	if (err == -ENOENT && d->all)
+		return 0;
+	if (err == -ENOENT) {
+		herd_tool_warn("no memory of \"%s\" is attached: nothing is "
+			       "changed", i->name);
+		d->said = true;
+	}
+	if (err)
+		return err;
+	herd_stored_memory_deinit(&m);
+	return herd_memory_remove(t, i->id);
+}
+
 /* May run more than once: see herd_store_update. */
 static int remove_all(struct herd_txn *t, void *arg, struct herd_diag *diag)
 {
@@ -117,7 +138,8 @@ static int remove_all(struct herd_txn *t, void *arg, struct herd_diag *diag)
 	if (!err)
 		err = choose(d);
 	for (size_t i = 0; !err && i < d->n_found; i++)
-		err = herd_instance_remove(t, d->found[i].id);
+		err = d->memory ? remove_memory(t, d, &d->found[i]) :
+				  herd_instance_remove(t, d->found[i].id);
 	return err;
 }
 
@@ -143,8 +165,9 @@ static void report(const struct detach *d)
 		if (d->json)
 			json_line(d, &d->found[i]);
 		else if (!d->quiet)
-			printf("%s/%s: taken out of the index; its images are "
-			       "as they were\n", d->group, d->found[i].name);
+			printf("%s/%s: %staken out of the index; its images are "
+			       "as they were\n", d->group, d->found[i].name,
+			       d->memory ? "its memory is " : "");
 }
 
 /* What is wrong with a record of the store comes without words. */
@@ -180,6 +203,7 @@ int herd_cmd_detach(int argc, char **argv)
 	const struct herd_tool_option options[] = {
 		{ "asg", .text = &d.group },
 		{ "all", .flag = &d.all },
+		{ "memory", .flag = &d.memory },
 		{ "store", .text = &d.store_dir },
 		{ "json", .flag = &d.json },
 		{ "quiet", .flag = &d.quiet },

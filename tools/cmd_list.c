@@ -2,6 +2,7 @@
 /* herdfs list: what deviates, with the reason. Threads: the main thread. */
 #include "index/cluster.h"
 #include "index/json.h"
+#include "index/report_memory.h"
 #include "index/report.h"
 #include "tools/commands.h"
 #include "tools/common.h"
@@ -68,6 +69,11 @@ struct listing {
 	size_t deviant, volatile_paths, drift, suppressed;
 	uint64_t problems;
 	size_t provisional;	/* instances that rest on metadata alone */
+	struct herd_memory_herd *memory_herd;	/* of the group at hand */
+	struct herd_buf memory;		/* JSON: findings in memory */
+	struct herd_json memory_json;
+	size_t memories, odd_in_memory;
+	uint64_t memory_problems;
 };
 
 static int parse_without(struct listing *l)
@@ -225,6 +231,73 @@ static void count(struct listing *l, const struct herd_report_lines *lines)
 	l->deviant += deviant;
 }
 
+/* ---- memory ---- */
+
+static void print_memory(struct listing *l, const struct herd_group *g,
+			 const char *instance,
+			 const struct herd_machine *m,
+			 const struct herd_machine_finding *f)
+{
+	char count[32];
+
+	herd_buf_printf(&l->out, "%5u  %4u  %3u  ", herd_machine_score(f),
+			f->rank, f->severity);
+	print_name(l, g, instance);
+	snprintf(count, sizeof(count), "%u/%u", f->count, f->members);
+	herd_buf_printf(&l->out, "  %-8s  %7s  %-9s  ",
+			herd_class_name(f->class), count, "memory");
+	herd_report_memory_subject(m, f, &l->out);
+	if (l->wrap)
+		herd_buf_printf(&l->out, "\n%*s", 18, "");
+	else
+		herd_buf_printf(&l->out, "  -- ");
+	herd_report_memory_marks(f->marks, &l->out);
+	herd_buf_u8(&l->out, '\n');
+}
+
+static void json_memory(struct listing *l, const struct herd_group *g,
+			const char *instance, const struct herd_machine *m,
+			const struct herd_machine_finding *f)
+{
+	struct herd_json *j = &l->memory_json;
+
+	herd_json_object(j, NULL);
+	herd_json_string(j, "group", g->name);
+	herd_json_string(j, "instance", instance);
+	herd_report_memory_json_finding(m, f, j);
+	herd_json_end(j);
+}
+
+static int list_memory(struct listing *l, const struct herd_herd *h,
+		       const struct herd_instance *instance,
+		       struct herd_diag *diag)
+{
+	CLEANUP(herd_report_memory_deinit) struct herd_report_memory m = { .n = 0 };
+	int err = herd_report_memory_make(l->txn, l->memory_herd, instance->id,
+					  &m, diag);
+
+	if (err)
+		return err == -ENOENT ? 0 : err;
+	l->memories++;
+	l->odd_in_memory += m.deviant;
+	l->memory_problems += m.machine->n_problems;
+	for (size_t i = 0; i < m.n; i++) {
+		const struct herd_machine_finding *f = &m.v[i];
+
+		if (f->rank < l->min_rank ||
+		    herd_machine_score(f) < l->min_score ||
+		    (!l->all && f->class != HERD_CLASS_DEVIANT))
+			continue;
+		if (l->json)
+			json_memory(l, herd_herd_group(h), instance->name,
+				    m.machine, f);
+		else
+			print_memory(l, herd_herd_group(h), instance->name,
+				     m.machine, f);
+	}
+	return 0;
+}
+
 /* ---- work ---- */
 
 static int list_instance(struct listing *l, const struct herd_herd *h,
@@ -262,7 +335,8 @@ static int list_instance(struct listing *l, const struct herd_herd *h,
 		if (l->out.len > 1u << 16)
 			flush(&l->out);
 	}
-	return herd_buf_error(&l->out);
+	err = list_memory(l, h, &instance, diag);
+	return err ? err : herd_buf_error(&l->out);
 }
 
 static void cleanup_herd(struct herd_herd **h)
@@ -297,6 +371,8 @@ static int list_group(struct listing *l, const struct herd_group *g,
 		herd_herd_set_knowledge(h, l->knowledge);
 	if (!err)
 		err = herd_report_names_make(l->txn, g->id, &names);
+	if (!err)
+		err = herd_memory_herd_make(l->txn, h, &l->memory_herd, diag);
 	for (size_t i = 0; i < names.n && !err; i++) {
 		bool named = l->instance &&
 			     strcmp(l->instance, names.v[i].name) == 0;
@@ -307,6 +383,7 @@ static int list_group(struct listing *l, const struct herd_group *g,
 		l->shown_instances++;
 		err = list_instance(l, h, names.v[i].id, &names, diag);
 	}
+	herd_memory_herd_destroy(TAKE_PTR(l->memory_herd));
 	return err ? err : list_bands(l, h, &names, diag);
 }
 
@@ -350,6 +427,14 @@ static void summary(const struct listing *l)
 		       herd_tool_count(l->problems, c, sizeof(c)),
 		       l->problems == 1 ? "" : "s");
 	printf("\n");
+	if (l->memories)
+		printf("in the memory of %zu: %s process%s, modules and so on "
+		       "deviate; %s problem%s (herdfs status --problems)\n",
+		       l->memories,
+		       herd_tool_count(l->odd_in_memory, a, sizeof(a)),
+		       l->odd_in_memory == 1 ? "" : "es",
+		       herd_tool_count(l->memory_problems, b, sizeof(b)),
+		       l->memory_problems == 1 ? "" : "s");
 	if (l->provisional)
 		printf("%zu of them rest on metadata alone: what herdfs verify "
 		       "would find is not in this list\n", l->provisional);
@@ -382,6 +467,8 @@ static int list(struct listing *l)
 		herd_json_array(&l->j, "findings");
 		herd_json_begin(&l->bands_json, &l->bands, 0);
 		herd_json_array(&l->bands_json, NULL);
+		herd_json_begin(&l->memory_json, &l->memory, 1);
+		herd_json_array(&l->memory_json, NULL);
 	} else {
 		l->wrap = width() && width() < 160;
 		herd_instance_each_name(l->txn, 0, fit_name, l);
@@ -402,6 +489,9 @@ static int list(struct listing *l)
 		herd_json_end(&l->j);
 		herd_json_end(&l->bands_json);
 		err = herd_json_finish(&l->bands_json);
+		herd_json_end(&l->memory_json);
+		err = err ? err : herd_json_finish(&l->memory_json);
+		herd_json_made(&l->j, "memory", &l->memory);
 		herd_json_made(&l->j, "clusters", &l->bands);
 		herd_json_bool(&l->j, "clusters_unknown", l->bands_unknown);
 		l->bands.len = 0;
@@ -409,6 +499,8 @@ static int list(struct listing *l)
 		herd_json_uint(&l->j, "suppressed", l->suppressed);
 		herd_json_uint(&l->j, "problems", l->problems);
 		herd_json_uint(&l->j, "provisional", l->provisional);
+		herd_json_uint(&l->j, "memories", l->memories);
+		herd_json_uint(&l->j, "memory_problems", l->memory_problems);
 		herd_json_end(&l->j);
 		err = err ? err : herd_json_finish(&l->j);
 	}
@@ -445,5 +537,6 @@ int herd_cmd_list(int argc, char **argv)
 	herd_store_close(store);
 	herd_buf_deinit(&l.out);
 	herd_buf_deinit(&l.bands);
+	herd_buf_deinit(&l.memory);
 	return herd_tool_finish(status);
 }

@@ -138,10 +138,16 @@ static void cleanup_herd(struct herd_herd **h)
 	herd_herd_destroy(*h);
 }
 
+static void cleanup_memory(struct herd_memory_herd **mh)
+{
+	herd_memory_herd_destroy(*mh);
+}
+
 static int report(struct herd_txn *t, const struct herd_knowledge *k,
 		  const struct options *o)
 {
 	CLEANUP(cleanup_herd) struct herd_herd *h = NULL;
+	CLEANUP(cleanup_memory) struct herd_memory_herd *memory = NULL;
 	CLEANUP_BUF struct herd_buf out = HERD_BUF_INIT;
 	struct herd_diag diag = { .offset = HERD_NO_OFFSET };
 	struct herd_group g = { .id = 0 };
@@ -151,8 +157,11 @@ static int report(struct herd_txn *t, const struct herd_knowledge *k,
 		return status;
 	int err = herd_herd_make(t, &g, &h, &diag);
 
+	if (!err)
+		err = herd_memory_herd_make(t, h, &memory, &diag);
 	if (!err) {
 		struct herd_report_page page = {
+			.memory = memory,
 			.txn = t,
 			.herd = h,
 			.instances = (size_t)o->instances,

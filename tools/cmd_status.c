@@ -4,6 +4,7 @@
  * what could not be read. Threads: the main thread.
  */
 #include "index/json.h"
+#include "index/report_memory.h"
 #include "index/report.h"
 #include "tools/commands.h"
 #include "tools/common.h"
@@ -142,6 +143,62 @@ static int show_problem(void *arg, const char *path, size_t path_len,
 	return herd_buf_error(s->out);
 }
 
+/* ---- its memory ---- */
+
+static void show_memory_problems(struct status *s, const struct herd_machine *m)
+{
+	for (size_t i = 0; i < m->n_problems; i++) {
+		const struct herd_machine_problem *p = &m->problems[i];
+
+		herd_buf_printf(&s->out, "    memory: ");
+		herd_report_escape(&s->out, p->where, strlen(p->where));
+		herd_buf_printf(&s->out, ": ");
+		herd_report_escape(&s->out, p->text, strlen(p->text));
+		if (p->count > 1)
+			herd_buf_printf(&s->out, " (%" PRIu64 " times)",
+					p->count);
+		herd_buf_u8(&s->out, '\n');
+	}
+}
+
+static int show_memory(struct status *s, uint32_t instance)
+{
+	CLEANUP(herd_report_memory_deinit) struct herd_report_memory m = { .n = 0 };
+	struct herd_diag diag = { .offset = HERD_NO_OFFSET };
+	char bytes[32], line[1024];
+	int err = herd_report_memory_make(s->txn, NULL, instance, &m, &diag);
+
+	if (err)
+		return err == -ENOENT ? 0 : err;
+	const char *state = image_state(&m.image, &diag);
+
+	if (s->json) {
+		herd_json_object(&s->j, "memory");
+		herd_json_string(&s->j, "state", state);
+		herd_report_memory_json(&m, &s->j);
+		herd_json_end(&s->j);
+		return 0;
+	}
+	herd_buf_printf(&s->out, "    memory: %s, %s of Linux ", state,
+			herd_tool_bytes(m.machine->memory, bytes,
+					sizeof(bytes)));
+	herd_report_escape(&s->out, m.machine->facts.release,
+			   strlen(m.machine->facts.release));
+	herd_buf_printf(&s->out, ", %zu processes, %zu kind%s of problem%s\n",
+			m.machine->n_processes, m.machine->n_problems,
+			m.machine->n_problems == 1 ? "" : "s",
+			m.machine->n_problems == 1 ? "" : "s");
+	if (diag.message[0]) {
+		herd_diag_format(&diag, 0, line, sizeof(line));
+		herd_buf_printf(&s->out, "    ");
+		herd_report_escape(&s->out, line, strlen(line));
+		herd_buf_u8(&s->out, '\n');
+	}
+	if (s->problems)
+		show_memory_problems(s, m.machine);
+	return 0;
+}
+
 static int json_instance(struct status *s, const struct herd_instance *i,
 			 const char *const *states)
 {
@@ -169,6 +226,8 @@ static int json_instance(struct status *s, const struct herd_instance *i,
 		err = herd_problem_each(s->txn, i->id, show_problem, &shown);
 		herd_json_end(&s->j);
 	}
+	if (!err)
+		err = show_memory(s, i->id);
 	herd_json_end(&s->j);
 	return err;
 }
@@ -222,7 +281,9 @@ static int text_instance(struct status *s, const struct herd_instance *i,
 		herd_report_escape(&s->out, note, strlen(note));
 		herd_buf_u8(&s->out, '\n');
 	}
-	return !s->problems ? 0 :
+	int err = show_memory(s, i->id);
+
+	return err || !s->problems ? err :
 	       herd_problem_each(s->txn, i->id, show_problem, &shown);
 }
 

@@ -21,6 +21,7 @@ int herd_cmd_report(int argc, char **argv);
 int herd_cmd_mount(int argc, char **argv);
 int herd_cmd_policy(int argc, char **argv);
 int herd_cmd_known(int argc, char **argv);
+int herd_cmd_keep(int argc, char **argv);
 int herd_cmd_detach(int argc, char **argv);
 
 #endif

@@ -32,6 +32,7 @@ static const struct command {
 	{ "mount", herd_cmd_mount, "show it all as a file system" },
 	{ "policy", herd_cmd_policy, "check the rules for what may deviate" },
 	{ "known", herd_cmd_known, "sets of digests of known files" },
+	{ "keep", herd_cmd_keep, "keep images of memory without what they share" },
 	{ "detach", herd_cmd_detach, "take instances out of the index" },
 };
 

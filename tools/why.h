@@ -46,6 +46,11 @@ const struct why_version *herd_why_version_of(const struct why *w,
 const struct why_version *herd_why_herd_of(const struct why *w,
 					   const struct herd_finding *f);
 
+/* Who runs it; nothing where no memory is attached (why_memory.c). */
+struct herd_json;
+int herd_why_users_text(const struct why *w, struct herd_buf *out);
+int herd_why_users_json(const struct why *w, struct herd_json *j);
+
 int herd_why_text(const struct why *w, struct herd_buf *out);
 int herd_why_json(const struct why *w, struct herd_buf *out);
 

@@ -332,7 +332,9 @@ int herd_why_text(const struct why *w, struct herd_buf *out)
 	if (n < w->n_versions)
 		herd_buf_printf(out, "\n%zu more versions: --all shows them\n",
 				w->n_versions - n);
-	return herd_buf_error(out);
+	int err = herd_why_users_text(w, out);
+
+	return err ? err : herd_buf_error(out);
 }
 
 /* ---- JSON ---- */
@@ -386,6 +388,10 @@ int herd_why_json(const struct why *w, struct herd_buf *out)
 	for (size_t i = 0; i < w->n_versions; i++)
 		json_version(w, &j, &w->versions[i]);
 	herd_json_end(&j);
+	int err = herd_why_users_json(w, &j);
+
 	herd_json_end(&j);
-	return herd_json_finish(&j);
+	int end = herd_json_finish(&j);
+
+	return err ? err : end;
 }
