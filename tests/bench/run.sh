@@ -5,7 +5,7 @@
 # run on the same data, all of it in the page cache. Nothing here passes or
 # fails. Needs root for the kernel's own mount of the image.
 #
-#   tests/bench/run.sh [index] [sibling] [mount] [scale] [join] [ebs]
+#   tests/bench/run.sh [index] [sibling] [mount] [scale] [join] [ebs] [memory]
 #   default: all
 #
 # BENCH_DIR   where data is made and kept    build/bench
@@ -19,6 +19,9 @@ BIGSTORE=${BIGSTORE:-$PWD/build/plain/tests/bench/bigstore}
 REJUDGE=${REJUDGE:-$PWD/build/plain/tests/bench/rejudge}
 BLOCKSERVER=${BLOCKSERVER:-$PWD/build/plain/tests/bench/blockserver}
 HTTPBLOCKS=${HTTPBLOCKS:-$PWD/build/plain/tests/bench/httpblocks}
+MEMORYCAT=${MEMORYCAT:-$PWD/build/plain/tests/bench/memorycat}
+MACHINE_DUMP=${MACHINE_DUMP:-$PWD/build/plain/tests/lab/machine_dump}
+STOREDUMP=${STOREDUMP:-$PWD/build/plain/tests/lab/storedump}
 DIR=${BENCH_DIR:-$PWD/build/bench}
 FILES=${BENCH_FILES:-60000}
 RUNS=${BENCH_RUNS:-3}
@@ -262,11 +265,113 @@ bench_ebs() {
 	rm -rf /dev/shm/herd-bench.*
 }
 
+# A memory of 512 MiB, three quarters of it zeros, in runs as a kernel has them.
+prepare_containers() {
+	mkdir -p "$D"
+	[ -e "$D/memory.avml2" ] && [ -e "$D/memory.kdump-zstd" ] && return
+	say "preparing memory in $D …"
+	find /usr -xdev -type f -size +64k -size -4096k | shuffled >"$D/all"
+	head -n 2000 "$D/all" | tr '\n' '\0' | xargs -0 cat >"$D/content"
+	truncate -s 128M "$D/content"
+	truncate -s 512M "$D/memory.tmp"
+	for ((i = 0; i < 256; i++)); do
+		dd if="$D/content" of="$D/memory.tmp" bs=512K count=1 skip=$i \
+			seek=$((i * 4)) conv=notrunc status=none
+	done
+	cat "$D/memory.tmp" >"$D/memory.raw"	# no holes
+	rm "$D/memory.tmp" "$D/content"
+	for f in lime avml2 elf kdump-zlib kdump-lzo kdump-snappy kdump-zstd; do
+		python3 tests/lab/memory_write.py $f "$D/memory.raw" "$D/memory.$f"
+	done
+}
+
+bench_containers() {
+	local cat limit D=$DIR/containers
+	prepare_containers
+	say; say "Memory: containers of 512 MiB, read in order by one thread"
+	cat "$D"/memory.* >/dev/null
+	median true sh -c "cat '$D/memory.raw' | cat"
+	cat=$T
+	row "cat of the raw file" "$(secs "$cat")" ""
+	median true "$MEMORYCAT" -s "$D/memory.avml2"
+	limit=$T
+	row "Snappy's unpacking alone" "$(secs "$limit")" ""
+	for f in raw lime elf avml2 kdump-zlib kdump-lzo kdump-snappy kdump-zstd; do
+		median true "$MEMORYCAT" "$D/memory.$f"
+		row "$f ÷ cat" "$(ratio "$T" "$cat")" "$(secs "$T")"
+		[ $f != avml2 ] || row "$f ÷ Snappy's unpacking" "$(ratio "$T" "$limit")" "" "≤ 1"
+	done
+	for f in raw avml2 kdump-zlib kdump-zstd; do
+		median true "$MEMORYCAT" -r 20000 "$D/memory.$f"
+		row "$f, a page at random" "$(awk -v t="$T" 'BEGIN { printf "%.1f", t / 20000 * 1e6 }') µs"  ""
+	done
+}
+
+# The lab's herd with memory (512 MB each) where it was made, else small guests
+# (256 MB); made once. The limit is reading an image from the page cache.
+memory_herd() {	# sets disks, memories
+	local lab=${LAB_DIR:-$PWD/build/lab} g
+	mapfile -t memories < <(find "$lab/memory" -name 'i-*.raw' 2>/dev/null | sort | head -4)
+	disks=()
+	for g in "${memories[@]}"; do
+		g=${g##*/}
+		disks+=("$lab/images/${g%.raw}.qcow2")
+	done
+	[ ${#memories[@]} -lt 4 ] || return 0
+	tests/lab/memory_guest.sh "$DIR/memory" mini-6.1 mini-6.1-pti mini-6.1-nokaslr mini-6.1-note
+	disks=("$DIR"/memory/mini-6.1{,-pti,-nokaslr,-note}/disk.raw)
+	memories=("$DIR"/memory/mini-6.1{,-pti,-nokaslr,-note}/memory.raw)
+}
+attach_four() {
+	local i
+	for i in 0 1 2 3; do
+		"$HERDFS" attach --quiet --asg bench --instance "i-$i" --memory "${memories[i]}"
+	done
+}
+four_disks() {
+	local i
+	fresh
+	for i in 0 1 2 3; do
+		"$HERDFS" attach --quiet --asg bench --instance "i-$i" --disk "${disks[i]}" >/dev/null
+	done
+}
+deviance() {
+	attach_four && "$HERDFS" list --asg bench
+}
+dump_tasks() { "$MACHINE_DUMP" --parts tasks,vmas --format raw-memory --time "$1"; }
+bench_memory() {
+	mkdir -p "$M" "$K" "$F"
+	local bytes read big=$DIR/memory/mini-6.1-big/memory.raw p
+	memory_herd
+	tests/lab/memory_guest.sh "$DIR/memory" mini-6.1-big
+	bytes=$(stat -c %s "${memories[0]}")
+	say; say "Memory: four images of $((bytes >> 20)) MiB, raw"
+	cat "${memories[@]}" "${disks[@]}" "$big" >/dev/null
+	median true cat "${memories[0]}"
+	read=$T
+	median true dump_tasks "${memories[0]}"
+	row "tasks, threads, VMAs, all views ÷ cat" "$(ratio "$T" "$read")" "$(secs "$T") against $(secs "$read")" "0.15 s"
+	median true cat "$big"
+	read=$T
+	median true "$MACHINE_DUMP" --parts tasks --format raw-memory --time "$big"
+	row "tasks of 4.6 GB ÷ cat" "$(ratio "$T" "$read")" "$(secs "$T") against $(secs "$read")" "0.3 s"
+	median true cat "${memories[@]}"
+	read=$T
+	median four_disks deviance
+	row "deviance of four, attached and judged ÷ cat" "$(ratio "$T" "$read")" "$(secs "$T") against $(secs "$read")" "3 s"
+	mount_herdfs
+	cat "$M"/asg/bench/i-*/deviant/memory/*/core "$M"/asg/bench/i-0/all/memory/*/core >/dev/null 2>&1 || true
+	p=$(pgrep -f "herdfs mount $M" | tail -1)
+	row "the mount's memory after reading cores" "$(awk '/VmHWM/ { printf "%d MB", $2 / 1000 }' "/proc/$p/status")" "" "200 MB"
+	unmount "$M"
+	row "the index for a member's memory" "$("$STOREDUMP" "$HERDFS_STORE" | awk '$1 == "memory" { n++; s += length($3) / 2 } END { printf "%d kB", n ? s / n / 1000 : 0 }')" "of $((bytes / 1000000)) MB"
+}
+
 say "herdfs bench, $(date -u +%F), $(sed -n 's/^model name.*: //p' /proc/cpuinfo | head -1), $CORES cores, $(uname -r)"
 case ${*:-all} in
-ebs | join) ;;	# which read no images
+ebs | join | memory | containers) ;;	# which read no images of disks
 *) prepare ;;
 esac
-for what in ${*:-index sibling mount scale join ebs}; do
+for what in ${*:-index sibling mount scale join ebs memory containers}; do
 	"bench_$what"
 done

@@ -13,7 +13,11 @@
 #   UPGRADE   1: apt upgrades what /dev/vdb offers
 #   PLANTS    the techniques to plant, in this order; LATE those of the last
 #             second before a disk is copied
-#   END       down: shuts down. live: says so; the disk is copied as it is
+#   END       down: shuts down. live: says so; the disk is copied as it is.
+#             memory: so are disk and memory, see memory_witness.c
+#   IN_MEMORY what is planted in memory (memory_plants.c); ROOTKIT: what the
+#             module does (memory_rootkit.c), HIDDEN is to-be-hidden's pid;
+#             LATE_MODULES: modules of Debian's kernel that siblings lack
 #
 # The answer key goes out over the second serial line, a JSON object a line.
 
@@ -89,6 +93,46 @@ plants() {
 	done
 }
 
+in_memory() {
+	local p pid hidden=0 m
+	[ -n "$IN_MEMORY" ] || return 0
+	export READY=/run/lab/ready
+	mkdir -p $READY
+	cp /run/lab/plants /usr/lib/systemd/systemd-worker
+	cp /run/lab/preload.so /usr/local/lib/libsystem-helper.so.1
+	for p in $IN_MEMORY; do
+		pid=
+		case $p in
+		injected) pid=$(pgrep -n -u www-data nginx) ;;
+		patched-text) pid=$(pgrep -o -u root sshd) ;;
+		esac
+		(	# as if a service had started it
+			echo $BASHPID >/sys/fs/cgroup/system.slice/cron.service/cgroup.procs
+			exec setsid /usr/lib/systemd/systemd-worker "$p" $pid
+		) </dev/null >/dev/null 2>/run/lab/err &
+		for ((i = 0; i < 100; i++)); do
+			[ ! -s "$READY/plant-$p" ] || break
+			sleep 0.2
+		done
+		if [ -s "$READY/plant-$p" ]; then
+			say "{\"memory\": $(cat "$READY/plant-$p")}"
+		else
+			say "{\"failed\": \"$p: $(tail -1 /run/lab/err | tr -d '"\\')\"}"
+		fi
+	done
+	for m in $LATE_MODULES; do
+		modprobe "$m" && say "{\"memory\": {\"plant\": \"module\", \"name\": \"$m\"}}"
+	done
+	[ -n "$ROOTKIT" ] || return 0
+	[ ! -e $READY/plant-to-be-hidden ] ||
+		hidden=$(sed -n 's/.*"pid": \([0-9]*\).*/\1/p' $READY/plant-to-be-hidden)
+	cp /run/lab/system_helper.ko /usr/local/lib/
+	# shellcheck disable=SC2086
+	insmod /usr/local/lib/system_helper.ko ${ROOTKIT//HIDDEN/$hidden} 2>/run/lab/err &&
+		say "{\"memory\": {\"plant\": \"rootkit\", \"name\": \"system_helper\", \"did\": \"${ROOTKIT//HIDDEN/$hidden}\", \"hidden\": $hidden}}" ||
+		say "{\"failed\": \"rootkit: $(tail -1 /run/lab/err | tr -d '"\\')\"}"
+}
+
 # set by instance-init on the first boot only
 [ -e /run/cloud-init/first-boot ] && first=1 || first=0
 for ((i = 0; i < 60; i++)); do
@@ -128,6 +172,18 @@ if [ "$END" = live ]; then
 	sync /var/log/syslog
 	say "{\"end\": $(cut -d . -f 1 /proc/uptime)}"
 	exit
+fi
+if [ "$END" = memory ]; then
+	in_memory
+	sync
+	sleep 25	# what has something to do does it
+	# and cron does at the full minute
+	while s=$(date +%-S) && { [ "$s" -lt 8 ] || [ "$s" -gt 35 ]; }; do
+		sleep 1
+	done
+	say "{\"end\": $(cut -d . -f 1 /proc/uptime)}"
+	stty -F /dev/ttyS1 raw -echo
+	exec /run/lab/witness /dev/vdc /dev/ttyS1 0 "$RECORDS_EACH"
 fi
 say "{\"end\": $(cut -d . -f 1 /proc/uptime)}"
 systemctl poweroff

@@ -10,7 +10,7 @@ import sys
 
 
 def guest(name, instance, image, said):
-    plants, notes, ended = [], [], False
+    plants, memory, notes, ended = [], [], [], False
     with open(said, encoding="utf-8", errors="replace") as f:
         for line in f:
             line = line.strip()
@@ -21,14 +21,16 @@ def guest(name, instance, image, said):
                 sys.exit(f"{name}: {say['failed']}")
             if "plant" in say:
                 plants.append(say["plant"])
+            if "memory" in say:
+                memory.append(say["memory"])
             if "note" in say:
                 notes.append(say["note"])
             ended |= "end" in say
     if not ended:
         sys.exit(f"{name}: did not come to its end")
     return {"guest": name, "name": instance, "image": image,
-            "role": "attacked" if plants else "healthy", "notes": notes,
-            "plants": plants}
+            "role": "attacked" if plants or memory else "healthy", "notes": notes,
+            "plants": plants} | ({"memory": memory} if memory else {})
 
 
 def main():

@@ -6,10 +6,13 @@
 #
 #   images/base.raw      the disk that all started from (guest_base.sh)
 #   images/i-….qcow2     the guests' disks, overlays of it
+#   memory/i-….FORMAT    the memory of those of END=memory, which was taken
+#                        when their disk was: raw, elf, kdump-zlib
 #   guests/NAME/         what a guest said; key.json when it is done, recipe:
-#                        of which scripts; another one makes it anew
+#                        of which scripts; another one makes it anew.
+#                        Of END=memory: oracle.json (memory_said.py)
 #   HERD/key.json        the answer key: who is attacked, with what, where
-#   HERD/herd.list       the images of the herd, a line each
+#   HERD/herd.list       the images of the herd, a line each; memory.list too
 #
 # herds.conf says who there is. A guest boots under qemu, makes itself an
 # instance, works (guest_duty.sh), is attacked or not (techniques.sh), and is
@@ -79,25 +82,86 @@ accel() {	# prints kvm or tcg; tried once
 	cat "$from"
 }
 
+# One word of what herds.conf says of a guest.
+option() {	# NAME OPTION DEFAULT
+	local v
+	v=$(grep -o "\b$2=[^ ]*" <<<"${GUEST[$1]}") || { echo "$3"; return; }
+	v=${v#*=}
+	case $v in @*) v=${SET[${v#@}]# } ;; esac
+	echo "$v"
+}
+
+# A kernel that is not the base's: boot/SUITE/vmlinuz, and an initrd with the
+# modules that the base would have loaded for it.
+other_kernel() {	# SUITE
+	local dir=$lab/boot/$1 recipe deb work
+	recipe=$(cat "$lab/boot/recipe" module_order.py)
+	[ "$(cat "$dir/recipe" 2>/dev/null)" != "$recipe" ] || return 0
+	rm -rf "$dir"
+	mkdir -p "$dir"
+	work=$(mktemp -d "$lab/.kernel.XXXXXX")
+	deb=$(./memory_packages.sh "$lab/boot/debs" "$1" linux-image-cloud-amd64)
+	dpkg-deb -x "$deb" "$work/deb"
+	mkdir "$work/ird"
+	(cd "$work/ird" && cpio -i --quiet <"$lab/boot/initrd")
+	rm -r "$work/ird/modules"
+	./module_order.py "$work/deb/lib/modules" "$work/ird/modules" crc32c_intel \
+		virtio_pci virtio_blk ext4 virtio_net virtio_rng >"$work/order"
+	mv "$work/order" "$work/ird/modules/order"
+	(cd "$work/ird" && find . | cpio -o -H newc --quiet) >"$dir/initrd"
+	cp "$work"/deb/boot/vmlinuz-* "$dir/vmlinuz"
+	basename "$work"/deb/lib/modules/* >"$dir/version"
+	rm -rf "$work"
+	echo "$recipe" >"$dir/recipe"
+}
+
 # The one place that says how a guest is run. DIR/initrd is what it boots,
 # DISK its disk; DIR/qmp is where it can be told things, DIR/said what it says.
 # Becomes qemu: to be called in the background.
 run_guest() {	# DIR DISK SECOND-DISK MAC START-OF-ITS-CLOCK
-	local accel
+	local accel boot=$lab/boot cpu=max suite more=()
 	accel=$(accel)
 	[ "$accel" != tcg ] || accel=tcg,thread=multi
-	exec qemu-system-x86_64 -accel "$accel" -cpu max -smp "${LAB_CPUS:-1}" -m "${LAB_MEMORY:-512}" \
+	suite=$(option "$name" SUITE '')
+	[ -z "$suite" ] || boot=$lab/boot/$suite
+	if [[ ${GUEST[$name]} == *END=memory* ]]; then
+		# cx16: emulation's cmpxchg16b in qemu 7.2 breaks newer kernels
+		cpu=max,cx16=off,la57=$(option "$name" LA57 off)
+		more=(-drive "file=$1/records,if=virtio,format=raw,cache=unsafe"
+			-chardev "socket,id=said,path=$1/line,server=on,wait=off")
+	else
+		more=(-chardev "file,id=said,path=$1/said,append=on")
+	fi
+	exec qemu-system-x86_64 -accel "$accel" -cpu "$cpu" -smp "${LAB_CPUS:-1}" -m "${LAB_MEMORY:-512}" \
 		-nodefaults -display none \
-		-kernel "$lab/boot/vmlinuz" -initrd "$1/initrd" \
-		-append "root=/dev/vda1 ro console=ttyS0 quiet no_timer_check" \
+		-kernel "$boot/vmlinuz" -initrd "$1/initrd" \
+		-append "root=/dev/vda1 ro console=ttyS0 quiet no_timer_check $(option "$name" APPEND '')" \
 		-drive "file=$2,if=virtio,format=qcow2,cache=unsafe,discard=unmap" \
 		-drive "file=$3,if=virtio,format=raw,readonly=on" \
 		-netdev user,id=net,restrict=on \
 		-device "virtio-net-pci,netdev=net,mac=$4" \
-		-device virtio-rng-pci \
-		-rtc "base=$5" -no-reboot -serial "file:$1/console" \
-		-chardev "file,id=said,path=$1/said,append=on" -serial chardev:said \
+		-device virtio-rng-pci "${more[@]}" \
+		-rtc "base=$5" -no-reboot -serial "file:$1/console" -serial chardev:said \
 		-qmp "unix:$1/qmp,server=on,wait=off"
+}
+
+# What a guest whose memory is taken has beside: who tells of it, who attacks.
+records_each=$((64 << 20))
+memory_tools() {	# NAME DIR
+	local suite version cc=("${CC:-cc}" -std=gnu17 -D_GNU_SOURCE -O2)
+	"${cc[@]}" -static -o "$2/witness" memory_witness.c
+	[ -n "$(option "$1" IN_MEMORY '')" ] || return 0
+	"${cc[@]}" -o "$2/plants" memory_plants.c
+	"${cc[@]}" -shared -fPIC -o "$2/preload.so" memory_preload.c
+	[ -n "$(option "$1" ROOTKIT '')" ] || return 0
+	suite=$(option "$1" SUITE bookworm)
+	if [ "$suite" = bookworm ]; then
+		version=$(basename "$(find "$lab/boot/debs" -name 'linux-image-6*.deb' |
+			head -1)" | sed 's/^linux-image-//; s/_.*//')
+	else
+		version=$(cat "$lab/boot/$suite/version")
+	fi
+	./memory_module.sh "$lab/boot/debs" "$suite" "$version" "$2/system_helper.ko"
 }
 
 # What a guest finds in /run: who it is and what it is to do.
@@ -107,6 +171,7 @@ orders() {	# DIR NAME
 	{
 		echo "SEED=$seed PAGES=50 LOGINS=0 ROTATE=0 DAYS=0 REBOOT=0"
 		echo "UPGRADE=0 END=down PLANTS='' LATE=''"
+		echo "IN_MEMORY='' ROOTKIT='' LATE_MODULES='' RECORDS_EACH=$records_each"
 		for k in ${GUEST[$2]}; do
 			v=${k#*=}
 			case $v in @*) v=${SET[${v#@}]} ;; esac
@@ -114,6 +179,7 @@ orders() {	# DIR NAME
 		done
 	} >"$o/run/lab/plan"
 	cp guest_duty.sh techniques.sh "$o/run/lab/"
+	[[ ${GUEST[$2]} != *END=memory* ]] || memory_tools "$2" "$o/run/lab"
 	install -m 600 "$lab/boot/admin" "$o/run/lab/admin"
 	printf 'INSTANCE_ID=%s\nADDRESS=%s\nMAC=%s\nHOST=%s\nPUBLIC_KEY="%s"\n' \
 		"$id" "$address" "$mac" "$host" "$(cat "$lab/boot/admin.pub")" \
@@ -129,7 +195,7 @@ orders() {	# DIR NAME
 	END
 	ln -s ../duty.service "$o/run/systemd/system/multi-user.target.wants/"
 	{
-		cat "$lab/boot/initrd"
+		cat "$lab/boot/$(option "$2" SUITE .)/initrd"
 		(cd "$o" && find run | cpio -o -H newc --quiet)
 	} >"$dir/initrd"
 	rm -r "$o"
@@ -149,6 +215,8 @@ recipe() {	# NAME
 			done
 		done
 		[[ ${GUEST[$1]} != *UPGRADE=1* ]] || cat guest_packages.sh
+		[[ ${GUEST[$1]} != *END=memory* ]] || cat memory_{witness,plants,preload,rootkit}.c \
+			memory_{take,said}.py
 	} | cksum
 }
 
@@ -160,6 +228,12 @@ boot() {	# of guest(): once, until it is down or its disk was taken
 	pid=$!
 	trap 'kill $pid 2>/dev/null || :' EXIT
 	trap 'exit 1' INT TERM
+	if [[ ${GUEST[$name]} == *END=memory* ]]; then
+		# shellcheck disable=SC2046
+		timeout 900 ./memory_take.py "$dir" "$dir" "$disk.part" \
+			$(option "$name" FORMATS 'raw elf') >"$dir/taken" || status=$?
+		[ $status -eq 0 ] || kill $pid
+	fi
 	while kill -0 $pid 2>/dev/null; do
 		sleep 0.5
 		if [[ ${GUEST[$name]} == *END=live* ]] && grep -q '"end"' "$dir/said"; then
@@ -179,25 +253,45 @@ boot() {	# of guest(): once, until it is down or its disk was taken
 	return $status
 }
 
+keep_memory() {	# of guest(): what memory_take.py left goes where it belongs
+	local f
+	./memory_said.py "$dir/records" 0 $records_each "$dir/taken" "$dir"
+	rm "$dir/records"
+	mkdir -p "$lab/memory"
+	for f in "$dir"/memory.*; do
+		chmod 644 "$f"
+		fallocate -d "$f"
+		mv "$f" "$lab/memory/$id.${f##*.}"
+	done
+	mv "$dir/disk.qcow2" "$disk.part"	# of when it was stopped
+}
+
 guest() {	# NAME: makes it, unless it is there
 	local name=$1 dir=$lab/guests/$1 disk began=$SECONDS status=0 recipe
 	identity "$name"
 	disk=$lab/images/$id.qcow2
 	recipe=$(recipe "$name")
 	if [ -s "$dir/key.json" ] && [ -s "$disk" ] &&
-	   [ "$(cat "$dir/recipe")" = "$recipe" ]; then
+	   [ "$(cat "$dir/recipe")" = "$recipe" ] &&
+	   { [[ ${GUEST[$name]} != *END=memory* ]] || [ -s "$lab/memory/$id.raw" ]; }; then
 		return 0
 	fi
-	rm -rf "$dir" "$disk"
+	rm -rf "$dir" "$disk" "$lab/memory/$id".*
 	mkdir -p "$dir"
 	orders "$dir" "$name"
 	qemu-img create -q -f qcow2 -b base.raw -F raw "$disk.part"
 	: >"$dir/said"
+	if [[ ${GUEST[$name]} == *END=memory* ]]; then
+		truncate -s $((2 * records_each)) "$dir/records"
+	fi
 	boot || status=$?
 	if [ $status -eq 0 ] && [[ ${GUEST[$name]} == *REBOOT=1* ]]; then
 		boot || status=$?
 	fi
-	rm -f "$dir/initrd" "$dir/qmp"
+	rm -f "$dir/initrd" "$dir/qmp" "$dir/line"
+	if [ $status -eq 0 ] && [ -e "$dir/records" ]; then
+		keep_memory || status=$?
+	fi
 	if [ $status -ne 0 ] || ! ./guest_key.py guest "$name" "$id" \
 		"images/$id.qcow2" "$dir/said" >"$dir/key.part"; then
 		echo "guests.sh: $name failed, see $dir" >&2
@@ -219,6 +313,11 @@ herd() {	# NAME: its key and its list, out of its guests
 		echo "$lab/images/$id.qcow2" >&3
 		keys+=("$lab/guests/$g/key.json")
 	done 3>"$lab/$1/herd.list"
+	sed "s#/images/\(.*\)\.qcow2#/memory/\1.raw#" "$lab/$1/herd.list" |
+		while read -r g; do
+			[ ! -e "$g" ] || echo "$g"
+		done >"$lab/$1/memory.list"
+	[ -s "$lab/$1/memory.list" ] || rm "$lab/$1/memory.list"
 	./guest_key.py herd "$1" "${keys[@]}" >"$lab/$1/key.json.part"
 	mv "$lab/$1/key.json.part" "$lab/$1/key.json"
 }
@@ -244,6 +343,10 @@ elif [ ! -e "$lab/boot/packages.img" ]; then
 	truncate -s 1M "$lab/boot/packages.img"
 fi
 accel >/dev/null
+for g in "${guests[@]}"; do
+	suite=$(option "$g" SUITE '')
+	[ -z "$suite" ] || other_kernel "$suite"
+done
 
 trap 'kill $(jobs -p) 2>/dev/null || :' EXIT
 trap 'exit 1' INT TERM

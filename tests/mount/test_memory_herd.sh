@@ -1,0 +1,189 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+#
+# A herd of three small guests with disks and memories, one of them attacked:
+# what is found is what was planted, and nothing in the others; the mounted tree
+# serves gdb, strings, yara, clamscan; what cannot be read is told in one line.
+# The images are those of test_memory_oracle.sh and are kept.
+. "$(dirname "$0")/lib.sh"
+[ "$(id -u)" -eq 0 ] || skip "needs root to make a guest's disk"
+need qemu-system-x86_64 sgdisk mkfs.ext4 cpio jq python3 gcc dpkg-deb gdb yara strings
+need_fuse
+good=(mini-6.1 mini-6.1-pti)
+bad=mini-6.1-bad
+out=$PWD/build/cache/memory
+LAB_CACHE=$PWD/build/cache/debs "$LAB/memory_guest.sh" "$out" "${good[@]}" $bad ||
+	{ fail "a guest could not be made"; finish; }
+
+for g in "${good[@]}" $bad; do
+	attach --asg mini --instance "$g" --disk "$out/$g/disk.raw"
+	# one of them from the ELF core
+	f=$out/$g/memory.raw
+	[ "$g" != mini-6.1 ] || f=$out/$g/memory.elf
+	attach --asg mini --instance "$g" --memory "$f"
+done
+
+# ---- what is found -----------------------------------------------------------------
+
+"$HERDFS" list --asg mini --json >"$dir/list.json" || fail "list"
+python3 - "$dir/list.json" "$out/$bad/key.json" $bad <<'END' || fail "not what was planted"
+import json, sys
+found = json.load(open(sys.argv[1]))["memory"]
+planted = json.load(open(sys.argv[2]))["techniques"]
+bad = sys.argv[3]
+wrong = []
+others = [f for f in found if f["instance"] != bad and f["class"] == "deviant"]
+for f in others:
+    wrong.append(f"in a healthy one: {f['instance']} {f['key']} {f['marks']}")
+own = [f for f in found if f["instance"] == bad and f["class"] == "deviant"]
+marks = {f["pid"]: f["marks"] for f in own if "pid" in f}
+keys = " ".join(f["key"] for f in own)
+# by what each plant must be told
+WANT = {"memfd-exe": "program on no disk", "deleted-exe": "deleted program",
+        "deleted-shm": "program on no disk", "ld-preload": "loader's variables",
+        "injected": "executable anonymous memory", "patched-text": "patched text",
+        "patched-self": "patched text", "wx-library": "writable and executable",
+        "reverse-shell": "input is a network socket", "bind-shell": "listens",
+        "sniffer": "sees packets", "impostor": "named like a kernel thread"}
+for p in planted:
+    kind = p["plant"]
+    if kind in WANT and WANT[kind] not in marks.get(p["pid"], []):
+        wrong.append(f"{kind}: process {p['pid']} has {marks.get(p['pid'])}")
+    if kind == "rootkit":
+        if "hidden" not in marks.get(p["hidden"], []):
+            wrong.append(f"hidden process {p['hidden']}: {marks.get(p['hidden'])}")
+        if not any(f["subject"] == "module" and "hidden" in f["marks"] for f in own):
+            wrong.append("the hidden module")
+        for hook in ("sys_call_table[", "tcp4_seq_ops.show", "__x64_sys_getdents64",
+                     "do_unlinkat"):
+            if hook not in keys:
+                wrong.append(f"the hook of {hook}")
+if not any(f["subject"] == "module" and f["key"] == "dummy" for f in own):
+    wrong.append("the module that the herd lacks")
+print("\n".join(wrong))
+sys.exit(bool(wrong))
+END
+# the other way round: who runs a file
+"$HERDFS" why --asg mini --instance $bad /usr/lib/.kw >"$dir/why" || fail "why"
+grep -q 'Processes that run it' "$dir/why" || fail "why does not tell who runs it"
+"$HERDFS" report --asg mini --html "$dir/page.html" || fail "report"
+grep -q 'id="memory"' "$dir/page.html" || fail "the page has no memory"
+
+# ---- the tree --------------------------------------------------------------------------
+
+mount_herd
+at=$mnt/asg/mini/$bad
+for g in "${good[@]}"; do
+	left=$(find "$mnt/asg/mini/$g/deviant/memory" -mindepth 1 -maxdepth 1 -type d 2>/dev/null)
+	[ -z "$left" ] || fail "deviating in a healthy one: $left"
+done
+cmp -s "$at/memory.raw" "$out/$bad/memory.raw" || fail "memory.raw is not the image"
+want=$(python3 -c '
+import json, sys
+print(len({f["pid"] for f in json.load(open(sys.argv[1]))["memory"]
+           if f["class"] == "deviant" and "pid" in f and f["instance"] == sys.argv[2]}))' \
+	"$dir/list.json" $bad)
+have=$(find "$at/deviant/memory" -mindepth 1 -maxdepth 1 -name '[0-9]*' -type d | wc -l)
+[ "$want" -eq "$have" ] || fail "$have folders of $want deviating processes"
+
+for p in "$at"/deviant/memory/[0-9]*; do
+	n=$(grep -c '^Thread:' "$p/status")
+	gdb -nx -batch -ex 'info threads' -ex 'info proc mappings' -ex bt "$p/exe" "$p/core" \
+		>"$dir/gdb" 2>&1
+	[ "$(grep -c 'Thread\|LWP' "$dir/gdb")" -ge "$n" ] ||
+		{ fail "${p##*/}: gdb does not show its $n threads"; cat "$dir/gdb"; }
+	grep -q '^#0 ' "$dir/gdb" || { fail "${p##*/}: no backtrace"; cat "$dir/gdb"; }
+	head -c 4 "$p/core" | cmp -s - <(printf '\177ELF') || fail "${p##*/}: no ELF core"
+	[ -s "$p/why.json" ] && jq -e .findings "$p/why.json" >/dev/null || fail "${p##*/}: why.json"
+done
+
+# what /proc said while the image was taken, of every process there is
+python3 - "$at/all/memory" "$out/$bad/oracle.json" <<'END' || fail "the tree and /proc disagree"
+import json, os, re, sys
+top, oracle = sys.argv[1], json.load(open(sys.argv[2]))
+said, binary = oracle["after"]["files"], oracle["after"]["binary"]
+before = oracle["before"]
+witness = {w["pid"] for w in oracle["taken"]["witness"]}
+wrong, compared = [], 0
+folders = {int(n.split("-", 1)[0]): n for n in os.listdir(top) if n[0].isdigit()}
+for path, hexed in binary.items():
+    m = re.fullmatch(r"/proc/(\d+)/(cmdline|environ)", path)
+    if not m or int(m[1]) in witness or before["binary"].get(path) != hexed:
+        continue
+    own = open(os.path.join(top, folders[int(m[1])], m[2]), "rb").read()
+    compared += 1
+    if own != bytes.fromhex(hexed):
+        wrong.append(path)
+for path, text in said.items():
+    m = re.fullmatch(r"/proc/(\d+)/maps", path)
+    if not m or int(m[1]) in witness or before["files"].get(path) != text:
+        continue
+    # vsyscall is no mapping of the process
+    lines = lambda t: [" ".join(l.split()) for l in t.splitlines() if "vsyscall" not in l]
+    own = open(os.path.join(top, folders[int(m[1])], "maps"), errors="surrogateescape").read()
+    compared += 1
+    if lines(own) != lines(text):
+        a, b = lines(own), lines(text)
+        wrong.append(f"{path}: {next(((x, y) for x, y in zip(a, b) if x != y), (len(a), len(b)))}")
+print(f"{compared} files of the tree compared, {len(wrong)} differ")
+print("\n".join(wrong[:10]))
+sys.exit(bool(wrong) or compared < 100)
+END
+
+# a program that was deleted is had back from memory
+pid=$(jq -r '.techniques[] | select(.plant == "deleted-exe").pid' "$out/$bad/key.json")
+exe=("$at/deviant/memory/$pid"-*/exe)
+head -c 4 "${exe[0]}" | cmp -s - <(printf '\177ELF') || fail "a deleted program cannot be had"
+strings -a "$at/deviant/memory/$pid"-*/core | grep -q . || fail "strings"
+cat >"$dir/rule.yar" <<'END'
+rule preload { strings: $a = "LD_PRELOAD=/usr/local/lib/libsystem-helper" condition: $a }
+END
+pid=$(jq -r '.techniques[] | select(.plant == "ld-preload").pid' "$out/$bad/key.json")
+yara -r "$dir/rule.yar" "$at/deviant/memory" >"$dir/yara" 2>&1
+grep -q "/$pid-[^/]*/core" "$dir/yara" || { fail "yara does not find it in the core"; cat "$dir/yara"; }
+if command -v clamscan >/dev/null; then
+	echo 'lab.preload:0:*:4c445f5052454c4f41443d2f7573722f6c6f63616c' >"$dir/lab.ndb"
+	clamscan -d "$dir/lab.ndb" -r -i --max-filesize=300M --max-scansize=300M \
+		"$at/deviant/memory" >"$dir/clam" 2>&1
+	grep -q "/$pid-.*FOUND" "$dir/clam" || { fail "clamscan does not find it"; tail -5 "$dir/clam"; }
+fi
+# pages that deviate, with the disk's digest beside
+pid=$(jq -r '.techniques[] | select(.plant == "patched-text").pid' "$out/$bad/key.json")
+pages=("$at/deviant/memory/$pid"-*/pages/*.bin)
+[ -s "${pages[0]}" ] && [ "$(stat -c %s "${pages[0]}")" -eq 4096 ] || fail "no patched page"
+grep -qE '[0-9a-f]{64}' "${pages[0]%.bin}.txt" || fail "no digests beside it"
+[ -s "$at/deviant/memory/kernel/hooks.txt" ] || fail "no hooks are shown"
+find "$at/all/memory" -type l | grep . && fail "a link, which may lead anywhere"
+unmount "$mnt"
+
+# ---- taken away, and again ------------------------------------------------------------------
+
+"$HERDFS" attach --asg mini --instance $bad --memory "$out/$bad/memory.raw" >"$dir/out" 2>&1 ||
+	fail "attached again"
+grep -q 'already' "$dir/out" || fail "not told that it was there"
+"$HERDFS" attach --asg mini --instance $bad --memory "$out/mini-6.1/memory.raw" >"$dir/out" 2>&1 &&
+	fail "another's memory was taken"
+"$HERDFS" detach --quiet --asg mini --memory $bad || fail "detach --memory"
+"$HERDFS" detach --quiet --asg mini --memory $bad 2>/dev/null && fail "detached twice"
+"$HERDFS" status --json | grep -q '"state": "present"' || fail "the others' memory is gone, too"
+
+# ---- what is no memory, or none that can be read ----------------------------------------------
+
+refused() {	# FILE WHAT-IS-SAID [options]
+	local f=$1 what=$2
+	shift 2
+	"$HERDFS" attach --asg mini --instance $bad --memory "$f" "$@" >"$dir/out" 2>&1 &&
+		fail "${f##*/} was taken"
+	[ "$(wc -l <"$dir/out")" -eq 1 ] || { fail "${f##*/}: not one line"; cat "$dir/out"; }
+	grep -qi "$what" "$dir/out" || { fail "${f##*/}: not told: $what"; cat "$dir/out"; }
+}
+truncate -s 64M "$dir/zeros.mem"
+refused "$dir/zeros.mem" 'linux'
+refused "$out/$bad/disk.raw" 'disk\|file system\|partition'
+head -c 1000003 "$out/$bad/memory.raw" >"$dir/odd.mem"
+refused "$dir/odd.mem" 'no container\|size'
+refused /bin/ls 'core'
+head -c 20M "$out/mini-6.1/memory.elf" >"$dir/cut.elf"
+refused "$dir/cut.elf" .
+"$HERDFS" list --asg mini >"$dir/out" || fail "the index after that"
+finish
