@@ -212,6 +212,11 @@ for p in $(fetcher); do kill -KILL "$p"; done
 wait $reader
 [ $? -eq 1 ] || fail "killed in the middle: no EIO"
 aws_control '{"dead": false}'
+# it is noticed that it answers again with the next try
+for ((i = 0; i < 30; i++)); do
+	timeout 60 cat "$mnt/asg/f/i/all/disk/f30" >/dev/null 2>&1 && break
+	sleep 1
+done
 right "killed in the middle: afterwards" f31
 
 # ---- somebody has tampered with the cache ---------------------------------------------------------
