@@ -6,7 +6,8 @@
  * given back bit for bit.
  *
  * Plain containers alone (raw, LiME, ELF): what is packed already has no pages
- * that could be found again.
+ * that could be found again. It may be kept unpacked, as LiME, and then it is
+ * that LiME file that is given back.
  *
  * Threads: one at a time writes to a folder, by a lock on it.
  */
@@ -23,15 +24,21 @@ struct herd_keep_result {
 };
 
 /*
+ * Waits until nobody else writes to the folder, and keeps others from it until
+ * *ret is closed. To be held over an import and its publishing.
+ */
+int herd_keep_lock(const char *dir, int *ret, struct herd_diag *diag);
+/*
  * img: as herd_memory_probe has it. name: of the kept one, a plain file name.
- * It is written under hidden names, by a process that may be locked in to the
- * image and the folder; herd_keep_publish, by one that is not, gives it its own,
- * so that it is there whole or not at all. -EEXIST: there is one of that name;
- * -EOPNOTSUPP: a packed container.
+ * as_lime: what is packed is kept unpacked. It is written under hidden names, by
+ * a process that may be locked in to the image and the folder;
+ * herd_keep_publish, by one that is not, gives it its own, so that it is there
+ * whole or not at all. -EEXIST: there is one of that name; -EOPNOTSUPP: a packed
+ * container, and as_lime was not given or LiME cannot hold what is in it.
  */
 int herd_keep_import(const char *dir, const char *name,
-		     const struct herd_image *img, struct herd_keep_result *ret,
-		     struct herd_diag *diag);
+		     const struct herd_image *img, bool as_lime,
+		     struct herd_keep_result *ret, struct herd_diag *diag);
 
 int herd_keep_publish(const char *dir, const char *name,
 		      struct herd_diag *diag);

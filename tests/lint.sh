@@ -61,6 +61,7 @@ out=$(
 	place 'expat\.h' 'acquire/aws/xml\.c'
 	place 'seccomp\.h' 'acquire/confine\.c'
 	place 'fuse' 'fs/fuse_[a-z_]*\.[ch]'
+	place '(snappy-c\.h|lzo/|zstd\.h)' 'acquire/memory/[a-z_]*\.c'
 	place 'openssl/' 'acquire/base/sha256\.c|acquire/aws/sigv4\.c'
 )
 [ -z "$out" ] || complain "$out"

@@ -24,18 +24,21 @@ static const char help[] =
 "Brings images of memory (raw, LiME, ELF) into a folder in which pages that they\n"
 "have in common are there once and pages of zeros not at all. Each becomes\n"
 "NAME.keep, which herdfs attach --memory takes like the image. --export gives it\n"
-"back, bit for bit. The images themselves are not touched.\n\n"
+"back, bit for bit. The images themselves are not touched. What is packed (AVML\n"
+"with compression, kdump) is refused, or kept unpacked with --as-lime.\n\n"
 "  --to DIR       the folder; made if it is not there\n"
 "  --export FILE  where to; \"-\" is the standard output\n"
 "  --format FMT   lime, elf-core or raw-memory; found out from content when not\n"
 "                 given\n"
+"  --as-lime      keep what is packed as the LiME file that it would be; --export\n"
+"                 then gives that file, not the packed one\n"
 "  --quiet        nothing but errors\n"
 "  --help         this text\n\n"
 "Exit status: 0 all done, 1 not all, 2 wrong usage.\n";
 
 struct keep {
 	const char *to, *export, *format;
-	bool quiet;
+	bool as_lime, quiet;
 };
 
 /* "/x/i-1.lime" → "i-1.lime": the end says what it was. */
@@ -77,7 +80,8 @@ static int import(const struct keep *k, const char *path,
 	if (!err)
 		err = lock_in(&img, k->to, diag);
 	if (!err)
-		err = herd_keep_import(k->to, name_of(path), &img, &r, diag);
+		err = herd_keep_import(k->to, name_of(path), &img, k->as_lime,
+				       &r, diag);
 	if (!err && !k->quiet)
 		printf("%s.keep: %s in %s: %llu pages, %llu of zeros, %llu known, "
 		       "%llu new\n", name_of(path),
@@ -100,17 +104,19 @@ static int publish(const struct keep *k, const char *path)
 
 static int import_in_child(const struct keep *k, const char *path)
 {
-	int status = 0;
+	struct herd_diag why = { .offset = HERD_NO_OFFSET };
+	CLEANUP_FD int lock = -1;
+	int status = 0, err = herd_keep_lock(k->to, &lock, &why);
 	pid_t pid;
 
+	if (err)
+		return herd_tool_fail(&why, err);
 	fflush(NULL);
 	pid = fork();
 	if (pid == 0) {
-		struct herd_diag diag = { .offset = HERD_NO_OFFSET };
-		int err = import(k, path, &diag);
-
+		err = import(k, path, &why);
 		if (err)
-			herd_tool_fail(&diag, err);
+			herd_tool_fail(&why, err);
 		_exit(fflush(stdout) || err ? 1 : 0);
 	}
 	if (pid < 0)
@@ -156,6 +162,7 @@ int herd_cmd_keep(int argc, char **argv)
 		{ "to", .text = &k.to },
 		{ "export", .text = &k.export },
 		{ "format", .text = &k.format },
+		{ "as-lime", .flag = &k.as_lime },
 		{ "quiet", .flag = &k.quiet },
 		{ 0 },
 	};

@@ -8,10 +8,12 @@
  *             le32 pages, le32 frames
  * NAME.keep   "HERDKEEP", le32 version, le64 bytes of the image, bytes[32] its
  *             SHA-256, bytes[16] its container's name, le32 packs and for each a
- *             le32 length and its name; then what the image consists of, in order:
+ *             le32 length, its name and the SHA-256 of its table; then what the
+ *             image consists of, in order:
  *             varint 0, varint length           zeros
  *             varint 1, varint length, bytes    as they are
  *             varint 2, varint pack, varint first page, varint pages
+ *             and the SHA-256 of all that
  *
  * Threads: values; a pack that is open is only read.
  */
@@ -25,7 +27,7 @@
 #define HERD_KEEP_VERSION 1u
 #define HERD_KEEP_GROUP 16u	/* pages in a frame */
 #define HERD_KEEP_PACKS_MAX 4096u
-#define HERD_KEEP_LIST_MAX (1u << 30)
+#define HERD_KEEP_LIST_MAX (256u << 20)
 #define HERD_KEEP_PAGES_MAX (1u << 30)
 
 enum { HERD_KEEP_ZEROS, HERD_KEEP_PLAIN, HERD_KEEP_PAGES };
@@ -35,6 +37,7 @@ struct herd_pack {
 	uint32_t n_pages, n_frames;
 	uint64_t table;			/* where it is */
 	uint8_t *frames;		/* 12 bytes each */
+	uint8_t id[HERD_SHA256_LEN];	/* of the table */
 };
 int herd_pack_open(const char *path, struct herd_pack *ret,
 		   struct herd_diag *diag);

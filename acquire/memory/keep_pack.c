@@ -7,6 +7,7 @@
 
 #define TRAILER 16u
 #define FRAME 12u
+#define PIECE (256u << 10)
 
 int herd_keep_file(const char *path, struct herd_source **ret,
 		   struct herd_diag *diag)
@@ -22,6 +23,30 @@ static int bad(const struct herd_pack *p, uint64_t off, const char *what,
 	       struct herd_diag *diag)
 {
 	return herd_diag_set(diag, -EBADMSG, p->source->name, off, "%s", what);
+}
+
+/* Whoever named the pack says which table it had. */
+static int digest_table(struct herd_pack *p, struct herd_diag *diag)
+{
+	uint64_t at = p->table, end = p->source->size - TRAILER;
+	CLEANUP_FREE uint8_t *piece = malloc(PIECE);
+	struct herd_sha256 *h = herd_sha256_create();
+	int err = piece && h ? 0 : -ENOMEM;
+
+	if (!err)
+		herd_sha256_begin(h);
+	while (at < end && !err) {
+		size_t n = end - at < PIECE ? (size_t)(end - at) : PIECE;
+
+		err = herd_source_read(p->source, piece, n, at, diag);
+		if (!err)
+			herd_sha256_update(h, piece, n);
+		at += n;
+	}
+	if (!err)
+		herd_sha256_final(h, p->id);
+	herd_sha256_destroy(h);
+	return err;
 }
 
 static int read_table(struct herd_pack *p, struct herd_diag *diag)
@@ -51,10 +76,11 @@ static int read_table(struct herd_pack *p, struct herd_diag *diag)
 	p->frames = malloc((size_t)p->n_frames * FRAME + 1);
 	if (!p->frames)
 		return -ENOMEM;
-	return herd_source_read(p->source, p->frames,
-				(size_t)p->n_frames * FRAME,
-				p->table + (uint64_t)p->n_pages *
-				HERD_SHA256_LEN, diag);
+	err = herd_source_read(p->source, p->frames,
+			       (size_t)p->n_frames * FRAME,
+			       p->table + (uint64_t)p->n_pages *
+			       HERD_SHA256_LEN, diag);
+	return err ? err : digest_table(p, diag);
 }
 
 int herd_pack_open(const char *path, struct herd_pack *ret,

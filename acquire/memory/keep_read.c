@@ -65,11 +65,24 @@ static int parse_head(const uint8_t *bytes, size_t len, struct head *ret)
 		uint32_t n = herd_cur_le32(&c);
 		const char *name = herd_cur_bytes(&c, n);
 
+		herd_cur_bytes(&c, HERD_SHA256_LEN);
 		if (c.bad || !plain_name(name, n))
 			return -EBADMSG;
 	}
 	ret->runs = c;
 	return 0;
+}
+
+/* What is wrong in it would be another memory, and be believed. */
+static int check_digest(const uint8_t *bytes, size_t *len)
+{
+	uint8_t digest[HERD_SHA256_LEN];
+
+	if (*len < sizeof(digest))
+		return -EBADMSG;
+	*len -= sizeof(digest);
+	herd_sha256(bytes, *len, digest);
+	return memcmp(digest, bytes + *len, sizeof(digest)) ? -EBADMSG : 0;
 }
 
 static int read_list(const char *path, uint8_t **ret, size_t *ret_len,
@@ -78,9 +91,11 @@ static int read_list(const char *path, uint8_t **ret, size_t *ret_len,
 	struct herd_source *s;
 	int err = herd_keep_file(path, &s, diag);
 	uint8_t *bytes = NULL;
+	size_t len;
 
 	if (err)
 		return err;
+	len = (size_t)s->size;
 	if (s->size > HERD_KEEP_LIST_MAX)
 		err = -EOVERFLOW;
 	if (!err && !(bytes = malloc((size_t)s->size + 1)))
@@ -88,14 +103,14 @@ static int read_list(const char *path, uint8_t **ret, size_t *ret_len,
 	if (!err)
 		err = herd_source_read(s, bytes, (size_t)s->size, 0, diag);
 	if (!err)
-		err = parse_head(bytes, (size_t)s->size, head);
+		err = check_digest(bytes, &len) ?: parse_head(bytes, len, head);
 	if (err) {
 		free(bytes);
 		herd_diag_set(diag, err, s->name, 0, "no kept image, or a "
 			      "damaged one");
 	} else {
 		*ret = bytes;
-		*ret_len = (size_t)s->size;
+		*ret_len = len;
 	}
 	herd_source_destroy(s);
 	return err;
@@ -258,6 +273,27 @@ static const struct herd_source_ops keep_ops = {
 	.kind = "keep", .read = keep_read, .destroy = keep_destroy,
 };
 
+/* The next one, which must be the very pack that the list was written for. */
+static int open_pack(struct keep *k, struct head *head, const char *path,
+		     struct herd_diag *diag)
+{
+	struct herd_pack *p = &k->packs[k->n_packs];
+	uint32_t n = herd_cur_le32(&head->names);
+	const void *id;
+	int err = herd_pack_open(path, p, diag);
+
+	herd_cur_bytes(&head->names, n);
+	id = herd_cur_bytes(&head->names, HERD_SHA256_LEN);
+	if (err)
+		return err;
+	k->n_packs++;
+	if (!id || memcmp(id, p->id, sizeof(p->id)) != 0)
+		return herd_diag_set(diag, -ESTALE, p->source->name,
+				     HERD_NO_OFFSET, "is another pack than when "
+				     "%s was kept, or a damaged one", k->s.name);
+	return 0;
+}
+
 static int open_all(struct keep *k, const struct herd_image *img,
 		    struct herd_diag *diag)
 {
@@ -275,9 +311,8 @@ static int open_all(struct keep *k, const struct herd_image *img,
 	k->packs = calloc(head.n_packs + 1, sizeof(*k->packs));
 	if (!k->packs)
 		return -ENOMEM;
-	for (; k->n_packs < head.n_packs && !err; k->n_packs += !err)
-		err = herd_pack_open(img->files[k->n_packs + 1].path,
-				     &k->packs[k->n_packs], diag);
+	while (k->n_packs < head.n_packs && !err)
+		err = open_pack(k, &head, img->files[k->n_packs + 1].path, diag);
 	if (!err)
 		err = herd_memory_cache_create(FRAME_BYTES, SLOTS, &k->cache);
 	return err ? err : take_runs(k, head.runs);
@@ -324,6 +359,8 @@ int herd_keep_probe(const char *path, struct herd_image *ret,
 		uint32_t n = herd_cur_le32(&head.names);
 		const char *name = herd_cur_bytes(&head.names, n);
 		CLEANUP_FREE char *pack = NULL;
+
+		herd_cur_bytes(&head.names, HERD_SHA256_LEN);
 
 		if (asprintf(&pack, "%.*s%.*s", (int)(herd_path_base(real) -
 						      real), real, (int)n,

@@ -32,6 +32,7 @@ struct import {
 	uint32_t n_packs;
 	bool *used;
 	uint32_t *number;	/* in the list that is written */
+	uint8_t (*ids)[HERD_SHA256_LEN];	/* of the packs' tables */
 	struct known *slots;
 	size_t n_slots, n_known;
 	/* what is written */
@@ -111,6 +112,7 @@ static int learn_pack(struct import *m, uint32_t number, struct herd_diag *diag)
 		return -ENOMEM;
 	}
 	err = herd_pack_open(path, &p, diag);
+	memcpy(m->ids[number], p.id, sizeof(p.id));
 	for (uint32_t i = 0; i < p.n_pages && !err; i++) {
 		err = herd_source_read(p.source, digest, sizeof(digest),
 				       p.table + (uint64_t)i * sizeof(digest),
@@ -135,7 +137,8 @@ static int find_packs(struct import *m, struct herd_diag *diag)
 	m->packs = calloc(HERD_KEEP_PACKS_MAX + 1, sizeof(*m->packs));
 	m->used = calloc(HERD_KEEP_PACKS_MAX + 1, sizeof(*m->used));
 	m->number = calloc(HERD_KEEP_PACKS_MAX + 1, sizeof(*m->number));
-	if (!m->packs || !m->used || !m->number)
+	m->ids = calloc(HERD_KEEP_PACKS_MAX + 1, sizeof(*m->ids));
+	if (!m->packs || !m->used || !m->number || !m->ids)
 		err = -ENOMEM;
 	for (struct dirent *e; !err && (e = readdir(d));) {
 		size_t n = strlen(e->d_name);
@@ -208,6 +211,8 @@ static void put_plain(struct import *m, const uint8_t *p, size_t len)
 
 static int put_bytes(struct import *m, const void *p, size_t n)
 {
+	if (!n)		/* an image that has nothing new */
+		return 0;
 	m->pack_at += n;
 	return fwrite(p, 1, n, m->pack) == n ? 0 : -EIO;
 }
@@ -359,16 +364,37 @@ static int sync_file(FILE *f)
 	return fflush(f) || fsync(fileno(f)) ? -errno : 0;
 }
 
-static int rename_one(const char *dir, const char *name, const char *suffix)
+/*
+ * NAME.pack, or the first of NAME.2.pack, NAME.3.pack … that is not there: a
+ * publishing that was cut off leaves a pack without a list, and by now other
+ * lists may name it. It stays the same as long as the folder is locked.
+ */
+static int own_pack(const char *dir, const char *name, char **ret)
 {
-	CLEANUP_FREE char *from = NULL, *to = NULL;
+	for (unsigned i = 1; i < HERD_KEEP_PACKS_MAX; i++) {
+		CLEANUP_FREE char *path = NULL;
+		int n = i == 1 ? asprintf(&path, "%s/%s.pack", dir, name) :
+				 asprintf(&path, "%s/%s.%u.pack", dir, name, i);
+
+		if (n < 0) {
+			path = NULL;
+			return -ENOMEM;
+		}
+		if (access(path, F_OK)) {
+			*ret = TAKE_PTR(path);
+			return 0;
+		}
+	}
+	return -EEXIST;
+}
+
+static int rename_hidden(const char *dir, const char *name, const char *suffix,
+			 const char *to)
+{
+	CLEANUP_FREE char *from = NULL;
 
 	if (asprintf(&from, "%s/.%s%s", dir, name, suffix) < 0) {
 		from = NULL;
-		return -ENOMEM;
-	}
-	if (asprintf(&to, "%s/%s%s", dir, name, suffix) < 0) {
-		to = NULL;
 		return -ENOMEM;
 	}
 	return rename(from, to) ? -errno : 0;
@@ -378,10 +404,17 @@ static int rename_one(const char *dir, const char *name, const char *suffix)
 int herd_keep_publish(const char *dir, const char *name, struct herd_diag *diag)
 {
 	CLEANUP_FD int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	int err = fd < 0 ? -errno : rename_one(dir, name, ".pack");
+	CLEANUP_FREE char *pack = NULL, *list = NULL;
+	int err = fd < 0 ? -errno : own_pack(dir, name, &pack);
 
+	if (!err && asprintf(&list, "%s/%s.keep", dir, name) < 0) {
+		list = NULL;
+		err = -ENOMEM;
+	}
 	if (!err)
-		err = rename_one(dir, name, ".keep");
+		err = rename_hidden(dir, name, ".pack", pack);
+	if (!err)
+		err = rename_hidden(dir, name, ".keep", list);
 	if (!err && fsync(fd))
 		err = -errno;
 	return err ? herd_diag_set(diag, err, name, HERD_NO_OFFSET,
@@ -399,12 +432,12 @@ static int end_pack(struct import *m)
 	herd_buf_le32(&tail, m->n_fresh);
 	herd_buf_le32(&tail, (m->n_fresh + HERD_KEEP_GROUP - 1) /
 			     HERD_KEEP_GROUP);
+	herd_buf_put(&m->digests, m->frames.data, m->frames.len);
 	if (m->digests.failed || m->frames.failed || tail.failed)
 		return -ENOMEM;
+	herd_sha256(m->digests.data, m->digests.len, m->ids[m->n_packs - 1]);
 	if (!err)
 		err = put_bytes(m, m->digests.data, m->digests.len);
-	if (!err)
-		err = put_bytes(m, m->frames.data, m->frames.len);
 	if (!err)
 		err = put_bytes(m, tail.data, tail.len);
 	return err ? err : sync_file(m->pack);
@@ -454,8 +487,14 @@ static int write_list(struct import *m, const char *format)
 		if (m->used[i]) {
 			herd_buf_le32(&b, (uint32_t)strlen(m->packs[i]));
 			herd_buf_put(&b, m->packs[i], strlen(m->packs[i]));
+			herd_buf_put(&b, m->ids[i], sizeof(m->ids[i]));
 		}
 	err = renumber(m, &b);
+	if (!err)
+		herd_sha256(b.data, b.len, digest);
+	herd_buf_put(&b, digest, sizeof(digest));
+	if (!err)
+		err = herd_buf_error(&b);
 	f = err ? NULL : create(m, ".keep");
 	if (!err && !f)
 		err = -errno;
@@ -472,12 +511,13 @@ static int write_list(struct import *m, const char *format)
 static int begin(struct import *m)
 {
 	CLEANUP_FREE char *own = NULL;
+	int err = own_pack(m->dir, m->name, &own);
 
-	if (asprintf(&own, "%s.pack", m->name) < 0) {
-		own = NULL;
+	if (err)
+		return err;
+	m->packs[m->n_packs] = strdup(herd_path_base(own));
+	if (!m->packs[m->n_packs++])
 		return -ENOMEM;
-	}
-	m->packs[m->n_packs++] = TAKE_PTR(own);
 	m->group = malloc((size_t)HERD_KEEP_GROUP * PAGE);
 	m->zstd = ZSTD_createCCtx();
 	m->whole = herd_sha256_create();
@@ -493,17 +533,11 @@ static int begin(struct import *m)
 	return put_bytes(m, "HERDPACK\1\0\0\0", 12);
 }
 
-static int import(struct import *m, const struct herd_image *img,
-		  struct herd_source *memory, struct herd_diag *diag)
+static int import(struct import *m, const char *format,
+		  const struct herd_memory_list *l, struct herd_diag *diag)
 {
-	const struct herd_memory_list *l = herd_memory_plain_list(memory);
 	int err;
 
-	if (!l)
-		return herd_diag_set(diag, -EOPNOTSUPP, memory->name,
-				     HERD_NO_OFFSET, "is packed already (%s): "
-				     "only raw, LiME and ELF images are kept",
-				     img->format);
 	m->r.bytes = m->container->size;
 	err = find_packs(m, diag);
 	if (!err)
@@ -515,7 +549,7 @@ static int import(struct import *m, const struct herd_image *img,
 		err = herd_buf_error(&m->runs);
 	if (!err)
 		err = end_pack(m);
-	return err ? err : write_list(m, img->format);
+	return err ? err : write_list(m, format);
 }
 
 static void import_deinit(struct import *m)
@@ -525,6 +559,7 @@ static void import_deinit(struct import *m)
 	free(m->packs);
 	free(m->used);
 	free(m->number);
+	free(m->ids);
 	free(m->slots);
 	free(m->group);
 	ZSTD_freeCCtx(m->zstd);
@@ -537,45 +572,80 @@ static void import_deinit(struct import *m)
 	herd_source_destroy(m->container);
 }
 
-/* A pack of that name, of an import that was cut off, is nobody's but its own. */
-static int check_name(const struct import *m, struct herd_diag *diag)
+int herd_keep_lock(const char *dir, int *ret, struct herd_diag *diag)
 {
-	static const char *const suffixes[] = { "keep", "pack" };
+	CLEANUP_FD int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
-	for (size_t i = 0; i < ARRAY_SIZE(suffixes); i++) {
-		CLEANUP_FREE char *path = NULL;
-
-		if (asprintf(&path, "%s/%s.%s", m->dir, m->name,
-			     suffixes[i]) < 0) {
-			path = NULL;
-			return -ENOMEM;
-		}
-		if (access(path, F_OK) == 0)
-			return herd_diag_set(diag, -EEXIST, path,
-					     HERD_NO_OFFSET, "is there already");
-	}
+	if (fd < 0 || flock(fd, LOCK_EX))
+		return herd_diag_set(diag, -errno, dir, HERD_NO_OFFSET,
+				     "%s", strerror(errno));
+	*ret = fd;
+	fd = -1;
 	return 0;
 }
 
-int herd_keep_import(const char *dir, const char *name,
-		     const struct herd_image *img, struct herd_keep_result *ret,
-		     struct herd_diag *diag)
+static int check_name(const struct import *m, struct herd_diag *diag)
 {
-	CLEANUP(import_deinit) struct import m = { .dir = dir, .name = name,
+	CLEANUP_FREE char *path = NULL;
+
+	if (asprintf(&path, "%s/%s.keep", m->dir, m->name) < 0) {
+		path = NULL;
+		return -ENOMEM;
+	}
+	return access(path, F_OK) ? 0 :
+	       herd_diag_set(diag, -EEXIST, path, HERD_NO_OFFSET,
+			     "is there already");
+}
+
+/* What is packed has no pages that can be found again; unpacked it has. */
+static int open_as_lime(struct import *m, struct herd_source *memory,
+			struct herd_memory_list *ret, struct herd_diag *diag)
+{
+	if (herd_memory_notes(memory)->n_cpus)
+		return herd_diag_set(diag, -EOPNOTSUPP, memory->name,
+				     HERD_NO_OFFSET, "holds registers, for which "
+				     "LiME has no place");
+	herd_source_destroy(m->container);
+	m->container = NULL;
+	return herd_memory_as_lime(memory, &m->container, ret, diag);
+}
+
+static int import_any(struct import *m, const struct herd_image *img,
+		      bool as_lime, struct herd_source *memory,
+		      struct herd_diag *diag)
+{
+	CLEANUP(herd_memory_list_deinit) struct herd_memory_list l = { 0 };
+	const struct herd_memory_list *plain = herd_memory_plain_list(memory);
+	int err;
+
+	if (plain)
+		return import(m, img->format, plain, diag);
+	if (!as_lime)
+		return herd_diag_set(diag, -EOPNOTSUPP, memory->name,
+				     HERD_NO_OFFSET, "is packed already (%s): "
+				     "only raw, LiME and ELF images are kept as "
+				     "they are", img->format);
+	err = open_as_lime(m, memory, &l, diag);
+	return err ? err : import(m, "lime", &l, diag);
+}
+
+int herd_keep_import(const char *dir, const char *name,
+		     const struct herd_image *img, bool as_lime,
+		     struct herd_keep_result *ret, struct herd_diag *diag)
+{
+	struct import m = { .dir = dir, .name = name,
 		.digests = HERD_BUF_INIT, .frames = HERD_BUF_INIT,
 		.runs = HERD_BUF_INIT };
-	CLEANUP_FD int lock = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	struct herd_source *memory = NULL;
-	int err = lock < 0 || flock(lock, LOCK_EX) ? -errno : 0;
+	int err = check_name(&m, diag);
 
-	if (!err)
-		err = check_name(&m, diag);
 	if (!err)
 		err = herd_keep_file(img->files[0].path, &m.container, diag);
 	if (!err)
 		err = herd_memory_open(img, &memory, diag);
 	if (!err)
-		err = import(&m, img, memory, diag);
+		err = import_any(&m, img, as_lime, memory, diag);
+	import_deinit(&m);
 	herd_source_destroy(memory);
 	if (err)
 		return herd_diag_set(diag, err, name, HERD_NO_OFFSET,

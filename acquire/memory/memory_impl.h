@@ -106,6 +106,13 @@ struct herd_memory_record {
 int herd_memory_read_record(struct herd_source *c, uint64_t at,
 			    struct herd_memory_record *ret,
 			    struct herd_diag *diag);
+/*
+ * What memory (borrowed, outlives it) would be as a file of LiME, as a source;
+ * ret_list: where in it the ranges lie.
+ */
+int herd_memory_as_lime(struct herd_source *memory, struct herd_source **ret,
+			struct herd_memory_list *ret_list,
+			struct herd_diag *diag);
 /* Warns of gaps that may be zeros, by a settled list. */
 void herd_memory_tell_elided(struct herd_memory_source *m,
 			     const struct herd_memory_list *l);

@@ -41,7 +41,7 @@ static inline void memory_fill(uint8_t *to, size_t len)
 		if (kind < 3)
 			continue;
 		if (kind < 5)
-			fill_random(to + at, PAGE, seed);
+			fill_random(to + at, PAGE, seed * 0x2545f4914f6cdd1d);
 		else
 			for (size_t i = 0; i < PAGE; i++)
 				to[at + i] = (uint8_t)("herd of pages "[i % 14] +
