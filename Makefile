@@ -161,6 +161,7 @@ lab-memory:
 check-lab-memory: lab-memory
 	$(MAKE) -j$(JOBS) VARIANT=plain all build/plain/tests/lab/machine_dump
 	tests/lab/memory_check.sh lab
+	tests/lab/memory_judge.sh
 
 # ---- bench -------------------------------------------------------------------
 

@@ -25,44 +25,8 @@ done
 
 # ---- what is found -----------------------------------------------------------------
 
-"$HERDFS" list --asg mini --json >"$dir/list.json" || fail "list"
-python3 - "$dir/list.json" "$out/$bad/key.json" $bad <<'END' || fail "not what was planted"
-import json, sys
-found = json.load(open(sys.argv[1]))["memory"]
-planted = json.load(open(sys.argv[2]))["techniques"]
-bad = sys.argv[3]
-wrong = []
-others = [f for f in found if f["instance"] != bad and f["class"] == "deviant"]
-for f in others:
-    wrong.append(f"in a healthy one: {f['instance']} {f['key']} {f['marks']}")
-own = [f for f in found if f["instance"] == bad and f["class"] == "deviant"]
-marks = {f["pid"]: f["marks"] for f in own if "pid" in f}
-keys = " ".join(f["key"] for f in own)
-# by what each plant must be told
-WANT = {"memfd-exe": "program on no disk", "deleted-exe": "deleted program",
-        "deleted-shm": "program on no disk", "ld-preload": "loader's variables",
-        "injected": "executable anonymous memory", "patched-text": "patched text",
-        "patched-self": "patched text", "wx-library": "writable and executable",
-        "reverse-shell": "input is a network socket", "bind-shell": "listens",
-        "sniffer": "sees packets", "impostor": "named like a kernel thread"}
-for p in planted:
-    kind = p["plant"]
-    if kind in WANT and WANT[kind] not in marks.get(p["pid"], []):
-        wrong.append(f"{kind}: process {p['pid']} has {marks.get(p['pid'])}")
-    if kind == "rootkit":
-        if "hidden" not in marks.get(p["hidden"], []):
-            wrong.append(f"hidden process {p['hidden']}: {marks.get(p['hidden'])}")
-        if not any(f["subject"] == "module" and "hidden" in f["marks"] for f in own):
-            wrong.append("the hidden module")
-        for hook in ("sys_call_table[", "tcp4_seq_ops.show", "__x64_sys_getdents64",
-                     "do_unlinkat"):
-            if hook not in keys:
-                wrong.append(f"the hook of {hook}")
-if not any(f["subject"] == "module" and f["key"] == "dummy" for f in own):
-    wrong.append("the module that the herd lacks")
-print("\n".join(wrong))
-sys.exit(bool(wrong))
-END
+"$HERDFS" list --asg mini --all --json >"$dir/list.json" || fail "list"
+"$LAB/memory_found.py" "$dir/list.json" "$out/$bad/key.json" $bad || fail "not what was planted"
 # the other way round: who runs a file
 "$HERDFS" why --asg mini --instance $bad /usr/lib/.kw >"$dir/why" || fail "why"
 grep -q 'Processes that run it' "$dir/why" || fail "why does not tell who runs it"
