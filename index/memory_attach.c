@@ -6,6 +6,7 @@
 #include "acquire/base/cleanup.h"
 #include "index/memory/machine_pages.h"
 #include "index/memory_disk.h"
+#include "index/memory_doubts.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -34,23 +35,11 @@ static void stage(const struct attach *w, enum herd_stage what)
 
 /* ---- what is there ---- */
 
-static bool same_image(const struct herd_image *x, const struct herd_image *y)
-{
-	if (strcmp(x->format, y->format) || x->n_files != y->n_files)
-		return false;
-	for (size_t i = 0; i < x->n_files; i++)
-		if (x->files[i].size != y->files[i].size ||
-		    x->files[i].mtime_sec != y->files[i].mtime_sec ||
-		    x->files[i].mtime_nsec != y->files[i].mtime_nsec ||
-		    memcmp(x->files[i].ends, y->files[i].ends,
-			   sizeof(x->files[i].ends)))
-			return false;
-	return true;
-}
-
 /* 1: it is there already. */
 static int find_instance(struct attach *w, struct herd_diag *diag)
 {
+	const struct herd_memory_doubts d = { .txn = w->txn, .attach = w->a,
+					      .instance = &w->instance };
 	struct herd_stored_memory m;
 	int err = herd_group_find(w->txn, w->a->group, &w->group);
 
@@ -60,23 +49,39 @@ static int find_instance(struct attach *w, struct herd_diag *diag)
 	if (!err && w->instance.detached)
 		err = -ENOENT;
 	if (err == -ENOENT)
-		return herd_diag_set(diag, err, w->a->instance, HERD_NO_OFFSET,
+		return herd_diag_set(diag, err, NULL, HERD_NO_OFFSET,
 				     "is not attached to %s: attach its disks first",
 				     w->a->group);
 	if (!err)
 		err = herd_memory_get(w->txn, w->instance.id, &m);
+	if (err == -ENOENT)
+		return herd_memory_check_image(&d, diag);
 	if (err)
-		return err == -ENOENT ? 0 : err;
-	bool same = same_image(&m.image, w->a->image);
+		return err;
+	bool same = herd_memory_same_image(&m.image, w->a->image);
 
 	herd_stored_memory_deinit(&m);
 	return same ? 1 :
-	       herd_diag_set(diag, -EEXIST, w->a->instance, HERD_NO_OFFSET,
+	       herd_diag_set(diag, -EEXIST, NULL, HERD_NO_OFFSET,
 			     "has the memory of another image: detach that first "
 			     "(herdfs detach --memory)");
 }
 
 /* ---- reading ---- */
+
+/* That no kernel is found in half an image is no wonder. */
+static int add_warning(const char *warning, int err, struct herd_diag *diag)
+{
+	char text[sizeof(diag->message)];
+
+	if (!warning || !diag)
+		return err;
+	snprintf(text, sizeof(text), "%.300s; the image: %.190s", diag->message,
+		 warning);
+	snprintf(diag->message, sizeof(diag->message), "%s", text);
+	herd_text_clean(diag->message);
+	return err;
+}
 
 static int read_machine(struct attach *w, struct herd_diag *diag)
 {
@@ -90,7 +95,7 @@ static int read_machine(struct attach *w, struct herd_diag *diag)
 	if (!err)
 		err = herd_machine_read(w->kernel, notes, HERD_READ_ALL,
 					&w->machine, diag);
-	return err;
+	return err ? add_warning(notes->warning, err, diag) : 0;
 }
 
 static int disk_source(void *arg, uint32_t disk, struct herd_source **ret)
@@ -118,7 +123,13 @@ static int compare_pages(struct attach *w, struct herd_diag *diag)
 	w->summary.pages = pages.pages;
 	w->summary.pages_compared = pages.compared;
 	w->summary.pages_changed = w->machine->n_page_changes;
-	return err;
+	const struct herd_memory_doubts d = {
+		.txn = w->txn, .instance = &w->instance, .attach = w->a,
+		.pages = &pages,
+	};
+
+	return err ? err : herd_memory_doubt(&d, w->machine, w->summary.doubt,
+					     sizeof(w->summary.doubt));
 }
 
 static void sum_up(struct attach *w)

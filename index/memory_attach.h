@@ -20,6 +20,7 @@ struct herd_memory_attach {
 	   to be had: then pages are not compared with it */
 	struct herd_source **disks;
 	size_t n_disks;
+	const char *no_disk;	/* why not, one line; NULL: they are all there */
 	const char *symbols;	/* see herd_kernel_options */
 	uint64_t now;
 	struct herd_progress *progress;	/* may be NULL */
@@ -32,11 +33,13 @@ struct herd_memory_summary {
 	uint64_t pages;		/* of programs and libraries, looked at */
 	uint64_t pages_compared, pages_changed;
 	uint64_t problems;	/* kinds of */
+	char doubt[512];	/* the first of memory_doubts.h, or "" */
 	bool already;		/* was there, from the same image */
 };
 
 /*
- * -ENOENT: no such instance; -EEXIST: it has the memory of another image.
+ * -ENOENT: no such instance; -EEXIST: it has the memory of another image, or
+ * this image is the memory of another one.
  * -EOPNOTSUPP: not a memory that can be read; the diag says what is missing.
  */
 int herd_memory_attach(struct herd_store *s, const struct herd_memory_attach *a,

@@ -109,6 +109,8 @@ static int attach(struct herd_worker *w)
 	a.source = w->own.sources[0];
 	a.disks = w->reference.sources;
 	a.n_disks = err ? 0 : w->reference.n;
+	if (w->shared->no_reference[0])
+		a.no_disk = w->shared->no_reference;
 	err = herd_memory_attach(w->store, &a, &m, &w->shared->diag);
 	if (!err)
 		report(w, &m);

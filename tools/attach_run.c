@@ -185,6 +185,8 @@ static void make_safe(struct herd_worker_shared *s)
 	herd_text_clean(s->reference);
 	s->memory.release[sizeof(s->memory.release) - 1] = '\0';
 	herd_text_clean(s->memory.release);
+	s->memory.doubt[sizeof(s->memory.doubt) - 1] = '\0';
+	herd_text_clean(s->memory.doubt);
 	for (size_t i = 0; i < HERD_WORKER_PROBLEMS; i++) {
 		s->problem[i][sizeof(s->problem[i]) - 1] = '\0';
 		herd_text_clean(s->problem[i]);
@@ -232,11 +234,9 @@ static void warn_about(const struct herd_attach_run *o, const char *label,
 		herd_tool_warn("%s", s->missing);
 		said = true;
 	}
-	if (s->no_reference[0] && !o->quiet && of_memory)
-		herd_tool_warn("%s: programs in memory are not compared with the "
-			       "disk, which is not to be had: %s", label,
-			       s->no_reference);
-	else if (s->no_reference[0] && !o->quiet)
+	if (s->memory.doubt[0] && of_memory)
+		herd_tool_warn("%s: %s", label, s->memory.doubt);
+	if (s->no_reference[0] && !o->quiet && !of_memory)
 		herd_tool_warn("%s: everything is hashed, for the images of "
 			       "the reference %s are not to be had: %s", label,
 			       s->reference, s->no_reference);

@@ -301,6 +301,25 @@ static void free_kernel(struct herd_machine *m)
 	free(m->hooks);
 }
 
+int herd_machine_problem_at(struct herd_machine *m, size_t at,
+			    const char *where, const char *text)
+{
+	struct herd_machine_problem p = { strdup(where), strdup(text), 1 };
+	struct herd_machine_problem *v =
+		reallocarray(m->problems, m->n_problems + 1, sizeof(*v));
+
+	if (v)
+		m->problems = v;
+	if (!v || !p.where || !p.text) {
+		free(p.where);
+		free(p.text);
+		return -ENOMEM;
+	}
+	memmove(v + at + 1, v + at, (m->n_problems++ - at) * sizeof(*v));
+	v[at] = p;
+	return 0;
+}
+
 void herd_machine_destroy(struct herd_machine *m)
 {
 	if (!m)

@@ -131,6 +131,29 @@ grep -q 'already' "$dir/out" || fail "not told that it was there"
 "$HERDFS" detach --quiet --asg mini --memory $bad 2>/dev/null && fail "detached twice"
 "$HERDFS" status --json | grep -q '"state": "present"' || fail "the others' memory is gone, too"
 
+# ---- what may not be the instance's memory, or not all of it: taken, and told --------------------
+
+doubted() {	# FILE WHAT-IS-SAID
+	"$HERDFS" attach --asg mini --instance $bad --memory "$1" >"$dir/out" 2>"$dir/err" ||
+		{ fail "${1##*/} is refused"; cat "$dir/err"; }
+	grep -q "$2" "$dir/err" || { fail "${1##*/}: not told: $2"; cat "$dir/err"; }
+	"$HERDFS" status --problems >"$dir/out" || fail "status --problems"
+	grep "memory: .*$2" "$dir/out" >/dev/null || { fail "no problem: $2"; cat "$dir/out"; }
+	"$HERDFS" detach --quiet --asg mini --memory $bad || fail "detach"
+}
+doubted "$out/mini-6.1/memory.raw" 'host name is mini-6.1, which the disks of mini-6.1 have'
+size=$(stat -c %s "$out/$bad/memory.elf")
+head -c $((size / 100 * 97)) "$out/$bad/memory.elf" >"$dir/cut.elf"
+doubted "$dir/cut.elf" 'cut short'
+rm "$dir/cut.elf"
+cp --reflink=auto "$out/$bad/disk.raw" "$dir/gone.raw"
+"$HERDFS" attach --quiet --asg moved --instance $bad --disk "$dir/gone.raw" || fail "a copy"
+rm "$dir/gone.raw"
+"$HERDFS" attach --asg moved --instance $bad --memory "$out/$bad/memory.raw" >"$dir/out" 2>"$dir/err" ||
+	fail "memory without the disk"
+grep -q 'the disks: .*not compared' "$dir/err" || { fail "not told"; cat "$dir/err"; }
+"$HERDFS" detach --quiet --asg moved $bad || fail "detach the copy"
+
 # ---- what is no memory, or none that can be read ----------------------------------------------
 
 refused() {	# FILE WHAT-IS-SAID [options]
@@ -147,6 +170,7 @@ refused "$out/$bad/disk.raw" 'disk\|file system\|partition'
 head -c 1000003 "$out/$bad/memory.raw" >"$dir/odd.mem"
 refused "$dir/odd.mem" 'no container\|size'
 refused /bin/ls 'core'
+refused "$out/mini-6.1/memory.elf" 'is the memory of mini-6.1 already'
 head -c 20M "$out/mini-6.1/memory.elf" >"$dir/cut.elf"
 refused "$dir/cut.elf" .
 "$HERDFS" list --asg mini >"$dir/out" || fail "the index after that"
