@@ -66,11 +66,13 @@ disturb() {
 	setsid "$HERDFS" "$@" >"$dir/out" 2>&1 &
 	pid=$!
 	sleep "$((ms / 1000)).$(printf %03d $((ms % 1000)))"
+	kill -STOP -- -$pid 2>/dev/null	# or more requests begin while they are counted
 	allowed=$((allowed + $(under_way)))
 	if [ "$whom" = all ]; then
 		kill -KILL -- -$pid 2>/dev/null && killed=$((killed + 1))
 	else
 		kill -KILL $pid 2>/dev/null && killed=$((killed + 1))
+		kill -CONT -- -$pid 2>/dev/null
 	fi
 	wait $pid 2>/dev/null
 	settle $pid
