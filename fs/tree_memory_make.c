@@ -389,6 +389,11 @@ static int walk(const struct making *k, struct herd_tree_source *image,
 		err = herd_dump_create(&how, k->process, ret);
 	else if (!err)
 		err = herd_dump_create_file(&how, k->file, ret);
+	/* a table that could not be had is no gap: nothing would be zeros */
+	if (!err && herd_phys_failed(phys)) {
+		herd_dump_destroy(*ret);
+		err = -EIO;
+	}
 	herd_phys_destroy(phys);
 	return err;
 }

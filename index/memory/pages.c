@@ -24,6 +24,7 @@ struct herd_phys {
 	struct slot slots[SETS][WAYS];
 	uint8_t next[SETS]; /* who goes next */
 	struct herd_extents ranges;
+	int failed; /* see herd_phys_failed */
 };
 
 int herd_phys_create(struct herd_source *source, struct herd_phys **ret)
@@ -34,6 +35,7 @@ int herd_phys_create(struct herd_source *source, struct herd_phys **ret)
 		return -ENOMEM;
 	p->source = source;
 	p->ranges = (struct herd_extents){ 0 };
+	p->failed = 0;
 	p->pages = malloc((size_t)SETS * WAYS * HERD_PAGE);
 	memset(p->next, 0, sizeof(p->next));
 	for (unsigned s = 0; s < SETS; s++)
@@ -78,6 +80,22 @@ static inline unsigned set_of(uint64_t frame)
 	return (unsigned)(frame ^ frame >> 9 ^ frame >> 18) & (SETS - 1);
 }
 
+int herd_phys_failed(const struct herd_phys *p)
+{
+	return p->failed;
+}
+
+/* Whether it was had. That it was not is the image's, or not. */
+static bool take(struct herd_phys *p, void *buf, size_t len, uint64_t off)
+{
+	int err = herd_source_read(p->source, buf, len, off, NULL);
+
+	if (err && err != -ENODATA && err != -EBADMSG && err != -EOPNOTSUPP &&
+	    !p->failed)
+		p->failed = err;
+	return !err;
+}
+
 static const uint8_t *load(struct herd_phys *p, uint64_t frame, unsigned set)
 {
 	unsigned way = p->next[set]++ % WAYS;
@@ -87,7 +105,7 @@ static const uint8_t *load(struct herd_phys *p, uint64_t frame, unsigned set)
 	p->slots[set][way].frame = frame;
 	p->slots[set][way].there =
 		off <= p->source->size && p->source->size - off >= HERD_PAGE &&
-		!herd_source_read(p->source, page, HERD_PAGE, off, NULL);
+		take(p, page, HERD_PAGE, off);
 	return p->slots[set][way].there ? page : NULL;
 }
 
@@ -114,7 +132,7 @@ static int read_source(struct herd_phys *p, uint64_t addr, void *buf,
 {
 	if (addr > p->source->size || len > p->source->size - addr)
 		return -ENODATA;
-	return herd_source_read(p->source, buf, len, addr, NULL) ? -ENODATA : 0;
+	return take(p, buf, len, addr) ? 0 : -ENODATA;
 }
 
 int herd_phys_read(struct herd_phys *p, uint64_t addr, void *buf, size_t len)

@@ -22,6 +22,11 @@ struct herd_source *herd_phys_source(struct herd_phys *p);
 /* Exactly len bytes; -ENODATA where the image has none. No diag: callers meet
    this all the time and count it. */
 int herd_phys_read(struct herd_phys *p, uint64_t addr, void *buf, size_t len);
+/*
+ * 0, or why something could not be read that the image may well have: the first
+ * such error. What was taken for a gap since then may be none.
+ */
+int herd_phys_failed(const struct herd_phys *p);
 /* A whole page in the cache, valid until the next call; NULL: not there. */
 const void *herd_phys_page(struct herd_phys *p, uint64_t addr);
 /* The ranges that the image holds. */

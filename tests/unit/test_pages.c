@@ -26,11 +26,14 @@ static bool gap(uint64_t off)
 	return (off >= 16u << 20 && off < 24u << 20) ||
 	       (off >= 0x300800 && off < 0x301000);
 }
+static int broken; /* what reading fails with */
 static int read_gappy(struct herd_source *s, void *buf, size_t len,
 		      uint64_t off, struct herd_diag *diag)
 {
 	(void)s;
 	(void)diag;
+	if (broken)
+		return broken;
 	for (uint64_t at = off; at < off + len; at += at % 512 ? 1 : 512)
 		if (gap(at))
 			return -ENODATA;
@@ -76,6 +79,7 @@ static int tear_down(void **state)
 	herd_phys_destroy(phys);
 	herd_source_destroy(source);
 	free(memory);
+	broken = 0;
 	return 0;
 }
 
@@ -344,6 +348,39 @@ static void test_loop(void **state)
 					 &seen), -EOVERFLOW);
 }
 
+/* What could not be had is told from what the image lacks. */
+static void test_failed(void **state)
+{
+	static const int of_image[] = { -ENODATA, -EBADMSG, -EOPNOTSUPP };
+	static const int other[] = { -EREMOTEIO, -ESTALE, -EIO, -ENOMEM };
+	uint8_t buf[16], large[3 * HERD_PAGE];
+
+	(void)state;
+	assert_int_equal(herd_phys_read(phys, 20u << 20, buf, 16), -ENODATA);
+	for (size_t i = 0; i < ARRAY_SIZE(of_image); i++) {
+		broken = of_image[i];
+		assert_null(herd_phys_page(phys, (1 + i) * HERD_PAGE));
+		assert_int_equal(herd_phys_failed(phys), 0);
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(other); i++) {
+		herd_phys_destroy(phys);
+		assert_int_equal(herd_phys_create(source, &phys), 0);
+		broken = other[i];
+		if (i % 2)
+			assert_null(herd_phys_page(phys, HERD_PAGE));
+		else
+			assert_int_equal(herd_phys_read(phys, 0, large,
+							sizeof(large)),
+					 -ENODATA);
+		broken = -EAGAIN; /* the first stays */
+		herd_phys_read(phys, 9 * HERD_PAGE, buf, 16);
+		broken = 0;
+		assert_int_equal(herd_phys_read(phys, 10 * HERD_PAGE, buf, 16),
+				 0);
+		assert_int_equal(herd_phys_failed(phys), other[i]);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -354,6 +391,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_upper_half, set_up,
 						tear_down),
 		cmocka_unit_test_setup_teardown(test_loop, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_failed, set_up, tear_down),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
