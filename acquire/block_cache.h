@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Blocks of snapshots on the analyst's disk: by (snapshot, index), contents
- * shared by their digest. Outlives kill -9 and a full disk; nothing is served
- * whose SHA-256 is not what the server said when it was fetched. The layout is
- * in docs/FORMAT.md. Directories 0700, files 0600, symbolic links not followed.
+ * Blocks of snapshots, and of objects of S3, on the analyst's disk: by
+ * (snapshot, index), contents shared by their digest. Outlives kill -9 and a
+ * full disk; nothing is served whose SHA-256 is not what it was when it was
+ * fetched. The layout is in docs/FORMAT.md. Directories 0700, files 0600,
+ * symbolic links not followed.
  *
  * Threads: all functions may be called by many threads, and several processes
  * may have the same cache open.
@@ -12,6 +13,7 @@
 #define HERD_BLOCK_CACHE_H
 
 #include "acquire/aws/block_list.h"
+#include "acquire/base/buf.h"
 #include "acquire/base/diag.h"
 #include "acquire/base/sha256.h"
 
@@ -26,7 +28,10 @@ int herd_block_cache_open(const char *dir, uint64_t limit,
 			  struct herd_block_cache **ret, struct herd_diag *diag);
 void herd_block_cache_close(struct herd_block_cache *c);
 
-/* snapshot: "snap-" and up to 60 of [0-9a-z]; anything else is -EINVAL. */
+/*
+ * snapshot: "snap-" and up to 60 of [0-9a-z], or "s3-" and up to 62 of them,
+ * by which an object of S3 goes here; anything else is -EINVAL.
+ */
 int herd_block_cache_put_list(struct herd_block_cache *c, const char *snapshot,
 			      const struct herd_block_list *l,
 			      struct herd_diag *diag);
@@ -46,6 +51,14 @@ int herd_block_cache_get_changed(struct herd_block_cache *c, const char *first,
    -ENOENT: none. ret: 66 bytes. */
 int herd_block_cache_find_changed(struct herd_block_cache *c, const char *second,
 				  char *ret);
+
+/* What else is to be kept of one, as its owner writes it. ret: appended. */
+#define HERD_BLOCK_NOTE_MAX 8192u
+int herd_block_cache_put_note(struct herd_block_cache *c, const char *snapshot,
+			      const void *bytes, size_t len,
+			      struct herd_diag *diag);
+int herd_block_cache_get_note(struct herd_block_cache *c, const char *snapshot,
+			      struct herd_buf *ret, struct herd_diag *diag);
 
 /*
  * bytes has the digest sha256 (checked by the caller). Crash-safe: afterwards

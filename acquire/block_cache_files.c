@@ -28,12 +28,15 @@ int herd_bc_errno(void)
 
 bool herd_bc_snapshot_ok(const char *snapshot)
 {
-	size_t n = snapshot ? strlen(snapshot) : 0;
+	size_t n = snapshot ? strlen(snapshot) : 0, skip = 5;
 
-	return n > 5 && n <= HERD_BC_NAME_MAX &&
-	       !strncmp(snapshot, "snap-", 5) &&
-	       strspn(snapshot + 5, "0123456789abcdefghijklmnopqrstuvwxyz") ==
-		       n - 5;
+	if (n > 3 && !strncmp(snapshot, "s3-", 3))
+		skip = 3;
+	else if (n <= 5 || strncmp(snapshot, "snap-", 5) != 0)
+		return false;
+	return n <= HERD_BC_NAME_MAX &&
+	       strspn(snapshot + skip, "0123456789abcdefghijklmnopqrstuvwxyz") ==
+		       n - skip;
 }
 
 /* ---- locks ---- */

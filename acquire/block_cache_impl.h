@@ -26,6 +26,7 @@
 #define HERD_BC_USAGE "usage"
 #define HERD_BC_DIGESTS "digests"
 #define HERD_BC_LIST "list"
+#define HERD_BC_NOTE "note"
 
 #define HERD_BC_INDEXES (1u << 27) /* 64 TiB in blocks of 512 KiB */
 #define HERD_BC_VOLUME_MAX (1ull << 46)
@@ -35,7 +36,7 @@
 #define HERD_BC_DAMAGED_KEPT 32u      /* files in damaged/ */
 #define HERD_BC_STAMP_S 60	      /* a use is written down this often */
 #define HERD_BC_HEX (2 * HERD_SHA256_LEN)
-#define HERD_BC_NAME_MAX 65 /* of a snapshot, with "snap-" */
+#define HERD_BC_NAME_MAX 65 /* of a snapshot, with "snap-" or "s3-" */
 
 struct herd_block_cache {
 	char *path; /* for messages */

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Which blocks a snapshot has, and which differ from another's: files that are
- * written whole, name what they are about, and end in the SHA-256 of all
- * before. docs/FORMAT.md has their fields.
+ * Which blocks a snapshot has, which differ from another's, and what else is to
+ * be known of it: files that are written whole, name what they are about, and
+ * end in the SHA-256 of all before. docs/FORMAT.md has their fields.
  */
 #include "acquire/base/cursor.h"
 #include "acquire/block_cache_impl.h"
@@ -16,6 +16,7 @@
 #define MAGIC_LEN 8
 #define LIST_MAGIC "herdBL1\n"
 #define CHANGED_MAGIC "herdBC1\n"
+#define NOTE_MAGIC "herdBN1\n"
 #define BLOCK_SIZE_MIN 512u
 
 /* ---- what both have ---- */
@@ -255,6 +256,23 @@ int herd_block_changed_decode(const void *data, size_t len, const char *first,
 	return 0;
 }
 
+/* ---- notes ---- */
+
+static int note_decode(const uint8_t *data, size_t len, const char *snapshot,
+		       struct herd_buf *ret, struct herd_diag *diag)
+{
+	struct herd_cursor cur;
+
+	if (!open_sum(data, len, NOTE_MAGIC, &cur) ||
+	    !is_string(&cur, snapshot) ||
+	    herd_cur_left(&cur) > HERD_BLOCK_NOTE_MAX)
+		return damaged(NULL, snapshot, diag);
+	size_t n = herd_cur_left(&cur);
+
+	herd_buf_put(ret, herd_cur_bytes(&cur, n), n);
+	return herd_buf_error(ret);
+}
+
 /* ---- their files ---- */
 
 static int put_file(struct herd_block_cache *c, const char *snapshot,
@@ -303,7 +321,9 @@ static int read_file(int fd, const struct stat *st, const char *magic,
 /* What a file in a snapshot's folder is read as. */
 struct reading {
 	const char *magic, *name, *snapshot, *first;
-	struct herd_block_list *list; /* NULL: what changed */
+	/* one of the three: a list, a note, what changed */
+	struct herd_block_list *list;
+	struct herd_buf *note;
 	uint32_t **indexes;
 	size_t *n;
 };
@@ -311,6 +331,8 @@ struct reading {
 static int decode(const struct reading *r, const uint8_t *data, size_t len,
 		  struct herd_diag *diag)
 {
+	if (r->note)
+		return note_decode(data, len, r->snapshot, r->note, diag);
 	return r->list ? herd_block_list_decode(data, len, r->snapshot, r->list,
 						diag) :
 			 herd_block_changed_decode(data, len, r->first,
@@ -452,4 +474,34 @@ int herd_block_cache_find_changed(struct herd_block_cache *c, const char *second
 	}
 	closedir(d);
 	return err;
+}
+
+int herd_block_cache_put_note(struct herd_block_cache *c, const char *snapshot,
+			      const void *bytes, size_t len,
+			      struct herd_diag *diag)
+{
+	struct herd_buf b CLEANUP_BUF = HERD_BUF_INIT;
+
+	if (!herd_bc_snapshot_ok(snapshot) || len > HERD_BLOCK_NOTE_MAX)
+		return no_name(c, diag);
+	herd_buf_put(&b, NOTE_MAGIC, MAGIC_LEN);
+	put_string(&b, snapshot);
+	herd_buf_put(&b, bytes, len);
+	int err = put_sum(&b);
+
+	if (!err)
+		err = put_file(c, snapshot, HERD_BC_NOTE, &b);
+	return err ? herd_bc_failed(c, err, snapshot, diag) : 0;
+}
+
+int herd_block_cache_get_note(struct herd_block_cache *c, const char *snapshot,
+			      struct herd_buf *ret, struct herd_diag *diag)
+{
+	struct reading r = { .magic = NOTE_MAGIC,
+			     .name = HERD_BC_NOTE,
+			     .snapshot = snapshot,
+			     .note = ret };
+
+	return herd_bc_snapshot_ok(snapshot) ? get_file(c, &r, diag) :
+					       no_name(c, diag);
 }

@@ -12,21 +12,6 @@
 #define ANSWER_MAX (8u << 20)
 #define PAGES_MAX 100u
 
-bool herd_s3_is_bucket(const char *text)
-{
-	size_t n = strlen(text);
-
-	if (n < 3 || n > 63 || !isalnum((unsigned char)text[0]) ||
-	    !isalnum((unsigned char)text[n - 1]) || strstr(text, ".."))
-		return false;
-	for (size_t i = 0; i < n; i++)
-		if (!islower((unsigned char)text[i]) &&
-		    !isdigit((unsigned char)text[i]) && text[i] != '-' &&
-		    text[i] != '.')
-			return false;
-	return true;
-}
-
 bool herd_s3_is_key(const char *text)
 {
 	size_t n = strlen(text);

@@ -9,7 +9,7 @@
 #ifndef HERD_S3_H
 #define HERD_S3_H
 
-#include "acquire/aws/call.h"
+#include "acquire/aws/s3_object.h"
 
 #define HERD_S3_UPLOAD_ID_MAX 1024u
 #define HERD_S3_PARTS_MAX 10000u
@@ -18,8 +18,8 @@
 struct herd_s3_object {
 	const char *bucket, *key;	/* key: not encoded, no leading slash */
 };
-/* By S3's rules for names; a key as we make them: letters, digits, -_./ */
-bool herd_s3_is_bucket(const char *text);
+/* A key as we make them: letters, digits, -_./ (herd_s3_is_bucket is in
+   s3_object.h) */
 bool herd_s3_is_key(const char *text);
 
 /* Small things in one piece. -EEXIST is not asked: it is replaced. */

@@ -16,8 +16,9 @@
 #define FAKE_ATTEMPTS 3
 
 struct fake_step {
-	const char *expect; /* "GET path?name=value&…" or "POST body", which the
-			       call must be; NULL: not looked at */
+	const char *expect; /* "GET path?name=value&… Header: value" or
+			       "POST body", which the call must be; NULL: not
+			       looked at */
 	int err;
 	int status; /* 0: no answer */
 	const char *type, *reason, *message;
@@ -54,6 +55,10 @@ static inline void fake_asked(struct herd_aws *a, const struct herd_aws_call *c)
 		at += (size_t)snprintf(a->asked + at, sizeof(a->asked) - at,
 				       "%c%s=%s", i ? '&' : '?',
 				       c->query[i].name, c->query[i].value);
+	for (size_t i = 0; i < c->n_headers; i++)
+		at += (size_t)snprintf(a->asked + at, sizeof(a->asked) - at,
+				       " %s: %s", c->headers[i].name,
+				       c->headers[i].value);
 }
 
 int herd_aws_add(struct herd_aws *a, const struct herd_aws_call *call,

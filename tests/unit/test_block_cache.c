@@ -538,6 +538,79 @@ static void test_changed(void **state)
 	herd_block_cache_close(c);
 }
 
+/* ---- notes, and objects of S3 ---- */
+
+#define OBJECT "s3-0123456789abcdef0123456789abcdef0123456789abcdef0123456789ab"
+
+static void note_is(struct herd_block_cache *c, const char *name,
+		    const char *text)
+{
+	struct herd_buf b CLEANUP_BUF = HERD_BUF_INIT;
+
+	must(herd_block_cache_get_note(c, name, &b, &diag));
+	assert_int_equal(b.len, strlen(text));
+	assert_memory_equal(b.data, text, b.len);
+}
+
+static void test_notes(void **state)
+{
+	struct herd_block_cache *c = open_cache(0);
+	struct herd_buf b CLEANUP_BUF = HERD_BUF_INIT;
+	uint8_t *long_one CLEANUP_FREE = calloc(1, HERD_BLOCK_NOTE_MAX + 1);
+	char path[800];
+
+	(void)state;
+	assert_int_equal(herd_block_cache_get_note(c, OBJECT, &b, NULL),
+			 -ENOENT);
+	must(herd_block_cache_put_note(c, OBJECT, "one", 3, &diag));
+	note_is(c, OBJECT, "one");
+	must(herd_block_cache_put_note(c, OBJECT, "another one", 11, &diag));
+	must(herd_block_cache_put_note(c, A, "", 0, &diag));
+	note_is(c, OBJECT, "another one");
+	note_is(c, A, "");
+	must(herd_block_cache_put_note(c, A, long_one, HERD_BLOCK_NOTE_MAX,
+				       &diag));
+	assert_int_equal(herd_block_cache_put_note(c, A, long_one,
+						   HERD_BLOCK_NOTE_MAX + 1,
+						   NULL),
+			 -EINVAL);
+	/* one that stands in another's place is none */
+	snprintf(path, sizeof(path),
+		 "cp '%s/snapshots/" OBJECT "/note' '%s/snapshots/" A "/note'",
+		 cache_dir, cache_dir);
+	assert_int_equal(system(path), 0);
+	assert_int_equal(herd_block_cache_get_note(c, A, &b, NULL), -EBADMSG);
+	assert_int_equal(herd_block_cache_get_note(c, A, &b, NULL), -ENOENT);
+	/* nor is one that was changed */
+	snprintf(path, sizeof(path), "printf X | dd bs=1 seek=80 conv=notrunc "
+		 "status=none of='%s/snapshots/" OBJECT "/note'", cache_dir);
+	assert_int_equal(system(path), 0);
+	assert_int_equal(herd_block_cache_get_note(c, OBJECT, &b, NULL),
+			 -EBADMSG);
+	assert_int_equal(b.len, 0);
+	herd_block_cache_close(c);
+}
+
+static void test_object_names(void **state)
+{
+	static const char *const bad[] = {
+		"s3-", "s3", "s3-A", "s3-../x", "s3_0123", "S3-0123", "s3-0/1",
+		OBJECT "0123",
+	};
+	struct herd_block_cache *c = open_cache(0);
+	struct herd_buf b CLEANUP_BUF = HERD_BUF_INIT;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
+		assert_int_equal(herd_block_cache_put_note(c, bad[i], "x", 1,
+							   NULL),
+				 -EINVAL);
+		assert_int_equal(herd_block_cache_get_note(c, bad[i], &b, NULL),
+				 -EINVAL);
+	}
+	herd_block_cache_close(c);
+}
+
 /* ---- the bill ---- */
 
 static void test_price(void **state)
@@ -548,6 +621,7 @@ static void test_price(void **state)
 	assert_true(fabs(herd_ebs_price_usd(0, 1000) - 0.0006) < 1e-12);
 	/* 8 GiB in full: 16,384 blocks in two pages */
 	assert_true(fabs(herd_ebs_price_usd(16384, 2) - 0.0491532) < 1e-12);
+	assert_true(fabs(herd_s3_price_usd(1000) - 0.0004) < 1e-12);
 }
 
 int main(void)
@@ -561,6 +635,7 @@ int main(void)
 		T(test_digests_cut),	 T(test_lists),
 		T(test_lists_refused),	 T(test_list_damage),
 		T(test_changed),	 T(test_price),
+		T(test_notes),		 T(test_object_names),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
