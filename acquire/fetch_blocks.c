@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Blocks: out of memory, out of the cache on the disk, or from AWS. The last
+ * Blocks: out of memory, out of the cache on the disk, or from AWS (of
+ * snapshots EBS, of objects S3). The last
  * few are kept in memory, for a reader asks for a block piece by piece, and
  * what comes from the disk is verified once and not for each piece.
  *
@@ -111,6 +112,15 @@ void herd_fetch_blocks_deinit(struct herd_fetch *f)
 	free(f->ahead);
 }
 
+uint32_t herd_fetch_block_len(const struct herd_fetch_snapshot *s,
+			      uint32_t index)
+{
+	const struct herd_block_list *l = &s->list;
+	uint64_t left = l->volume_size - (uint64_t)index * l->block_size;
+
+	return left < l->block_size ? (uint32_t)left : l->block_size;
+}
+
 /* ---- the cache ---- */
 
 /* A cache that keeps no more costs time and money, and is said once. */
@@ -135,7 +145,7 @@ static int from_cache(struct herd_fetch *f, size_t snapshot, uint32_t index,
 		      uint8_t **ret)
 {
 	struct herd_fetch_snapshot *s = f->snapshots[snapshot];
-	const uint32_t size = s->list.block_size;
+	const uint32_t size = herd_fetch_block_len(s, index);
 	uint8_t sha256[HERD_SHA256_LEN];
 	CLEANUP_FREE uint8_t *bytes = f->cache ? malloc(size) : NULL;
 	size_t len = 0;
@@ -179,14 +189,23 @@ bool herd_fetch_at_hand(struct herd_fetch *f, size_t snapshot, uint32_t index)
 
 /* ---- from AWS ---- */
 
-static void block_came(void *arg, struct herd_ebs_block *got)
+/* What both services bring. */
+struct arrival {
+	int err;
+	struct herd_buf *bytes;
+	const uint8_t *sha256;
+	const struct herd_diag *diag;
+};
+
+static void block_came(struct asked *a, const struct arrival *got)
 {
-	struct asked *a = arg;
 	struct herd_fetch *f = a->f;
 	struct herd_fetch_block *b = a->block;
 	struct herd_fetch_snapshot *s = f->snapshots[b->snapshot];
+	const struct herd_diag *why = got->diag;
 	size_t snapshot = b->snapshot;
 	uint32_t index = b->index;
+	int err = got->err;
 
 	free(a);
 	b->pending = false;
@@ -199,21 +218,50 @@ static void block_came(void *arg, struct herd_ebs_block *got)
 	if (!got->err) {
 		s->cost.blocks++;
 		s->refused = 0;
-		s->cost.bytes += got->bytes.len;
+		s->cost.bytes += got->bytes->len;
 		f->dead_since = 0;
-		keep(f, snapshot, index, got->bytes.data, got->bytes.len,
+		keep(f, snapshot, index, got->bytes->data, got->bytes->len,
 		     got->sha256);
 		if (herd_fetch_is_base(s, index))
-			keep(f, s->base.snapshot, index, got->bytes.data,
-			     got->bytes.len, got->sha256);
-		fill(f, b, got->bytes.data);
-		got->bytes = (struct herd_buf)HERD_BUF_INIT;
+			keep(f, s->base.snapshot, index, got->bytes->data,
+			     got->bytes->len, got->sha256);
+		fill(f, b, got->bytes->data);
+		*got->bytes = (struct herd_buf)HERD_BUF_INIT;
 	} else {
 		s->cost.failed++;
 		drop(f, b);
+		if (s->object && herd_fetch_object_failed(s, err, why)) {
+			err = s->object->gone;
+			why = &s->diag;
+		}
 	}
-	if (got->err != -ECANCELED)
-		herd_fetch_arrived(f, snapshot, index, got->err, &got->diag);
+	if (err != -ECANCELED)
+		herd_fetch_arrived(f, snapshot, index, err, why);
+}
+
+static void ebs_came(void *arg, struct herd_ebs_block *b)
+{
+	block_came(arg, &(struct arrival){ b->err, &b->bytes, b->sha256,
+					   &b->diag });
+}
+
+static void s3_came(void *arg, struct herd_s3_piece *p)
+{
+	block_came(arg, &(struct arrival){ p->err, &p->bytes, p->sha256,
+					   &p->diag });
+}
+
+static int send(struct herd_fetch *f, const struct herd_fetch_snapshot *s,
+		uint32_t index, size_t place, struct asked *a)
+{
+	const struct herd_fetch_object *o = s->object;
+
+	if (o)
+		return herd_s3_get(f->aws, &o->name, &o->state,
+				   (uint64_t)index * s->list.block_size,
+				   herd_fetch_block_len(s, index), s3_came, a);
+	return herd_ebs_get_block(f->aws, s->name, index, s->list.tokens[place],
+				  s->list.block_size, ebs_came, a);
 }
 
 static int ask(struct herd_fetch *f, size_t snapshot, uint32_t index,
@@ -235,8 +283,7 @@ static int ask(struct herd_fetch *f, size_t snapshot, uint32_t index,
 		return -ENOMEM;
 	}
 	*a = (struct asked){ f, b };
-	err = herd_ebs_get_block(f->aws, s->name, index, s->list.tokens[place],
-				 s->list.block_size, block_came, a);
+	err = send(f, s, index, place, a);
 	if (err) {
 		free(a);
 		drop(f, b);
@@ -285,7 +332,8 @@ static int get(struct herd_fetch *f, size_t snapshot, uint32_t index,
 	err = herd_fetch_tokens(f, snapshot, diag);
 	/* the new list may no longer have it in the same place */
 	place = herd_fetch_place(s, index);
-	if (!err && (place == HERD_FETCH_NONE || !s->list.tokens[place]))
+	if (!err && !s->object &&
+	    (place == HERD_FETCH_NONE || !s->list.tokens[place]))
 		return herd_diag_set(diag, -EIO, s->name, HERD_NO_OFFSET,
 				     "block %u is not listed any more", index);
 	return err ? err : ask(f, snapshot, index, place, ahead, diag);

@@ -2,7 +2,9 @@
 /*
  * Inside the fetcher: fetch_server.c talks to readers and runs the loop,
  * fetch_blocks.c has the blocks, fetch_snapshots.c what is listed of
- * snapshots and which blocks two of them have in common.
+ * snapshots and which blocks two of them have in common, fetch_objects.c which
+ * objects of S3 are meant: each is served as if it were a snapshot, with all
+ * of its blocks.
  *
  * Threads: one, with everything in it.
  */
@@ -10,6 +12,7 @@
 #define HERD_FETCH_INTERNAL_H
 
 #include "acquire/aws/ebs.h"
+#include "acquire/aws/s3_object.h"
 #include "acquire/base/cleanup.h"
 #include "acquire/block_cache.h"
 #include "acquire/fetch_ledger.h"
@@ -25,8 +28,26 @@ struct herd_fetch_base {
 	size_t n_changed;
 };
 
+/* An object of S3. */
+struct herd_fetch_object {
+	struct herd_s3_name name;
+	/* what its reader knows: then nothing else is served */
+	bool pinned;
+	uint8_t id[HERD_SHA256_LEN];
+	uint64_t size;
+	struct herd_s3_state state;	/* when known */
+	bool known;		/* from the cache, or from S3 */
+	bool looking;		/* S3 is asked which one it has */
+	bool looked;		/* it has said so, or could not be asked */
+	int64_t look_until;	/* monotonic ms; what is known will do then */
+	int gone;		/* -ESTALE: it is another one by now */
+	uint32_t last, run;	/* block asked for last; so many in a row */
+};
+
 struct herd_fetch_snapshot {
-	char name[HERD_SNAPSHOT_NAME_MAX + 1];
+	char name[HERD_SNAPSHOT_NAME_MAX + 1];	/* in the cache; "": an object
+						   of which nothing is known */
+	struct herd_fetch_object *object;	/* NULL: a snapshot; owned */
 	struct herd_block_list list;	/* when listed */
 	bool listed;
 	bool listing;		/* asked for now */
@@ -83,6 +104,8 @@ struct herd_fetch {
 
 /* HERD_FETCH_NONE: no memory, or no valid name. */
 size_t herd_fetch_snapshot(struct herd_fetch *f, const char *name);
+/* A new one, without a name yet. */
+size_t herd_fetch_add(struct herd_fetch *f);
 /*
  * 0: its list is there. -EINPROGRESS: it is being asked for, and
  * herd_fetch_moved will be called. Else why not, with diag.
@@ -105,7 +128,29 @@ bool herd_fetch_is_base(const struct herd_fetch_snapshot *s, uint32_t index);
 int herd_fetch_online(struct herd_fetch *f, struct herd_diag *diag);
 void herd_fetch_snapshots_deinit(struct herd_fetch *f);
 
+/* ---- fetch_objects.c ---- */
+
+/* As herd_fetch_snapshot, for what a reader says that it wants. */
+size_t herd_fetch_object(struct herd_fetch *f, const struct herd_fetch_open *o);
+/* As herd_fetch_listed, which calls it for objects. */
+int herd_fetch_object_listed(struct herd_fetch *f, size_t snapshot,
+			     struct herd_diag *diag);
+/* A block was refused: what that says of the object. True: it is gone, and
+   s->diag says so. */
+bool herd_fetch_object_failed(struct herd_fetch_snapshot *s, int err,
+			      const struct herd_diag *diag);
+/* When somebody who waits may be served with what is known; INT64_MAX. */
+int64_t herd_fetch_object_due(const struct herd_fetch_snapshot *s);
+/* A read of [off, off+len) was asked for: fetches on where many follow each
+   other. */
+void herd_fetch_object_read(struct herd_fetch *f, size_t snapshot, uint64_t off,
+			    uint32_t len);
+
 /* ---- fetch_blocks.c ---- */
+
+/* Bytes that a block has: the last of an object may be shorter. */
+uint32_t herd_fetch_block_len(const struct herd_fetch_snapshot *s,
+			      uint32_t index);
 
 /*
  * 0: *ret has it, until the next call of any of these; NULL: all zeros.

@@ -7,7 +7,7 @@
 #ifndef HERD_FETCH_PROTOCOL_H
 #define HERD_FETCH_PROTOCOL_H
 
-#include <stdint.h>
+#include "acquire/aws/s3_object.h"
 
 #define HERD_FETCH_MAGIC 0x68464554u
 #define HERD_FETCH_READ_MAX (1u << 20)	/* bytes of one read */
@@ -39,9 +39,11 @@ struct herd_fetch_range {
 };
 
 struct herd_fetch_info {
-	uint64_t size;		/* bytes of the volume */
+	uint64_t size;		/* bytes of the volume, or of the object */
 	uint32_t block_size;
 	uint32_t pad;
+	uint8_t id[HERD_SHA256_LEN];	/* of an object: see herd_s3_id */
+	char version[HERD_S3_VERSION_MAX + 1];	/* of it; "": none */
 };
 
 /* len bytes follow; when err, text that says why. */
@@ -54,7 +56,11 @@ struct herd_fetch_answer {
 /* To the fetcher over its control socket, with the far ends of connections. */
 struct herd_fetch_open {
 	uint32_t magic, n_fds;
-	char snapshot[HERD_SNAPSHOT_NAME_MAX + 1];
+	uint32_t known;		/* of an object: which one is known already */
+	uint32_t pad;
+	uint8_t id[HERD_SHA256_LEN];	/* then: its, and its size */
+	uint64_t size;
+	char name[HERD_S3_URL_MAX + 1];	/* "snap-…", or "s3://…" */
 };
 
 #endif

@@ -287,6 +287,18 @@ static bool want(struct herd_fetch *f, size_t snapshot, uint32_t index)
 	return true;
 }
 
+static void answer_info(struct client *c, const struct herd_fetch_snapshot *s)
+{
+	struct herd_fetch_info info = { .size = s->list.volume_size,
+					.block_size = s->list.block_size };
+
+	if (s->object) {
+		memcpy(info.id, s->object->id, sizeof(info.id));
+		strcpy(info.version, s->object->state.version);
+	}
+	answer(c, &info, sizeof(info));
+}
+
 static int perform(struct herd_fetch *f, struct client *c,
 		   struct herd_diag *diag)
 {
@@ -297,12 +309,9 @@ static int perform(struct herd_fetch *f, struct client *c,
 	if (err)
 		return err;
 
-	const struct herd_fetch_info info = {
-		.size = s->list.volume_size, .block_size = s->list.block_size };
-
 	switch (c->r.op) {
 	case HERD_FETCH_INFO:
-		answer(c, &info, sizeof(info));
+		answer_info(c, s);
 		return 0;
 	case HERD_FETCH_READ:
 		return do_read(f, c, diag);
@@ -461,9 +470,11 @@ static bool hear_control(struct server *s)
 		n_fds = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
 		memcpy(fds, CMSG_DATA(c), n_fds * sizeof(int));
 	}
-	o.snapshot[sizeof(o.snapshot) - 1] = '\0';
+	o.name[sizeof(o.name) - 1] = '\0';
 	if (n == sizeof(o) && o.magic == HERD_FETCH_MAGIC)
-		snapshot = herd_fetch_snapshot(&s->f, o.snapshot);
+		snapshot = strncmp(o.name, "s3:", 3) ?
+				   herd_fetch_snapshot(&s->f, o.name) :
+				   herd_fetch_object(&s->f, &o);
 	for (size_t i = 0; i < n_fds; i++)
 		if (snapshot == HERD_FETCH_NONE ||
 		    add_client(s, fds[i], snapshot))
@@ -505,6 +516,9 @@ static void hear(struct server *s, struct client *c)
 		c->renewed = 0;
 		set_deadline(&s->f, c);
 		advance(s, c);
+		if (c->r.op == HERD_FETCH_READ)
+			herd_fetch_object_read(&s->f, c->snapshot, c->r.off,
+					       c->r.len);
 	}
 }
 
@@ -548,6 +562,10 @@ static void expire(struct server *s)
 		struct client *c = s->clients[i];
 		struct herd_diag diag = { .offset = HERD_NO_OFFSET };
 
+		if (c->state != STATE_WAITING)
+			continue;
+		if (now >= herd_fetch_object_due(s->f.snapshots[c->snapshot]))
+			advance(s, c);
 		if (c->state != STATE_WAITING || now < c->deadline)
 			continue;
 		if (is_slow(&s->f, c)) {
@@ -577,8 +595,9 @@ static void write_ledger(struct server *s, bool now)
 		return;
 	s->ledger_at = herd_fetch_now_ms() + LEDGER_MS;
 	for (size_t i = 0; i < f->n_snapshots; i++)
-		herd_fetch_ledger_add(f->ledger, f->snapshots[i]->name,
-				      &f->snapshots[i]->cost);
+		if (f->snapshots[i]->name[0])
+			herd_fetch_ledger_add(f->ledger, f->snapshots[i]->name,
+					      &f->snapshots[i]->cost);
 }
 
 static void drop_gone(struct server *s)
@@ -593,6 +612,13 @@ static void drop_gone(struct server *s)
 	s->n = n;
 }
 
+static int64_t when_due(const struct herd_fetch *f, const struct client *c)
+{
+	int64_t due = herd_fetch_object_due(f->snapshots[c->snapshot]);
+
+	return due < c->deadline ? due : c->deadline;
+}
+
 static int poll_all(struct server *s)
 {
 	int timeout = s->f.ledger ? LEDGER_MS : -1;
@@ -600,7 +626,7 @@ static int poll_all(struct server *s)
 
 	for (size_t i = 0; i < n; i++) {
 		const struct client *c = s->clients[i];
-		int64_t left = c->deadline - herd_fetch_now_ms();
+		int64_t left = when_due(&s->f, c) - herd_fetch_now_ms();
 
 		s->polls[i] = (struct pollfd){ .fd = c->fd,
 			.events = c->state == STATE_ANSWER ? POLLOUT :

@@ -22,15 +22,11 @@ struct asked {
 	size_t snapshot;
 };
 
-size_t herd_fetch_snapshot(struct herd_fetch *f, const char *name)
+size_t herd_fetch_add(struct herd_fetch *f)
 {
 	struct herd_fetch_snapshot **v, *s;
 
-	for (size_t i = 0; i < f->n_snapshots; i++)
-		if (!strcmp(f->snapshots[i]->name, name))
-			return i;
-	if (strlen(name) > HERD_SNAPSHOT_NAME_MAX ||
-	    f->n_snapshots == SNAPSHOTS_MAX)
+	if (f->n_snapshots == SNAPSHOTS_MAX)
 		return HERD_FETCH_NONE;
 	v = reallocarray(f->snapshots, f->n_snapshots + 1, sizeof(*v));
 	if (!v)
@@ -39,11 +35,25 @@ size_t herd_fetch_snapshot(struct herd_fetch *f, const char *name)
 	s = calloc(1, sizeof(*s));
 	if (!s)
 		return HERD_FETCH_NONE;
-	strcpy(s->name, name);
 	s->base.snapshot = HERD_FETCH_NONE;
 	herd_diag_clear(&s->diag);
 	v[f->n_snapshots] = s;
 	return f->n_snapshots++;
+}
+
+size_t herd_fetch_snapshot(struct herd_fetch *f, const char *name)
+{
+	size_t at;
+
+	for (size_t i = 0; i < f->n_snapshots; i++)
+		if (!strcmp(f->snapshots[i]->name, name))
+			return i;
+	if (!*name || strlen(name) > HERD_SNAPSHOT_NAME_MAX)
+		return HERD_FETCH_NONE;
+	at = herd_fetch_add(f);
+	if (at != HERD_FETCH_NONE)
+		strcpy(f->snapshots[at]->name, name);
+	return at;
 }
 
 void herd_fetch_snapshots_deinit(struct herd_fetch *f)
@@ -51,6 +61,7 @@ void herd_fetch_snapshots_deinit(struct herd_fetch *f)
 	for (size_t i = 0; i < f->n_snapshots; i++) {
 		herd_block_list_deinit(&f->snapshots[i]->list);
 		free(f->snapshots[i]->base.changed);
+		free(f->snapshots[i]->object);
 		free(f->snapshots[i]);
 	}
 	free(f->snapshots);
@@ -177,6 +188,8 @@ int herd_fetch_listed(struct herd_fetch *f, size_t snapshot,
 {
 	struct herd_fetch_snapshot *s = f->snapshots[snapshot];
 
+	if (s->object)
+		return herd_fetch_object_listed(f, snapshot, diag);
 	if (!s->listed && f->cache &&
 	    !herd_block_cache_get_list(f->cache, s->name, &s->list, NULL)) {
 		s->listed = true;
@@ -192,6 +205,8 @@ int herd_fetch_tokens(struct herd_fetch *f, size_t snapshot,
 {
 	struct herd_fetch_snapshot *s = f->snapshots[snapshot];
 
+	if (s->object)	/* credentials are all that it takes */
+		return 0;
 	if (s->listing)
 		return -EINPROGRESS;
 	if (!s->again && s->list.tokens &&
@@ -295,6 +310,8 @@ int herd_fetch_changed(struct herd_fetch *f, size_t snapshot, const char *first,
 	uint32_t *changed = NULL;
 	size_t n = 0;
 
+	if (s->object)
+		return -EOPNOTSUPP;
 	if (s->comparing)
 		return -EINPROGRESS;
 	if (s->base.snapshot != HERD_FETCH_NONE &&

@@ -200,23 +200,21 @@ int herd_fetcher_start(struct herd_fetcher *f)
 
 /* ---- connecting ---- */
 
-static int send_open(struct herd_fetcher *f, const char *snapshot,
+static int send_open(struct herd_fetcher *f, struct herd_fetch_open *o,
 		     const int *fds, size_t n)
 {
-	struct herd_fetch_open o = { .magic = HERD_FETCH_MAGIC,
-				     .n_fds = (uint32_t)n };
 	union {
 		struct cmsghdr head;
 		char space[CMSG_SPACE(HERD_HELPER_CONNECTIONS * sizeof(int))];
 	} control = { 0 };
-	struct iovec iov = { &o, sizeof(o) };
+	struct iovec iov = { o, sizeof(*o) };
 	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1,
 			      .msg_control = &control,
 			      .msg_controllen = CMSG_SPACE(n * sizeof(int)) };
 	struct cmsghdr *c = CMSG_FIRSTHDR(&msg);
 	ssize_t sent;
 
-	snprintf(o.snapshot, sizeof(o.snapshot), "%s", snapshot);
+	o->n_fds = (uint32_t)n;
 	c->cmsg_level = SOL_SOCKET;
 	c->cmsg_type = SCM_RIGHTS;
 	c->cmsg_len = CMSG_LEN(n * sizeof(int));
@@ -227,7 +225,7 @@ static int send_open(struct herd_fetcher *f, const char *snapshot,
 	return sent < 0 ? -errno : 0;
 }
 
-static int connect_once(struct herd_fetcher *f, const char *snapshot,
+static int connect_once(struct herd_fetcher *f, struct herd_fetch_open *o,
 			struct herd_helper *h)
 {
 	int far[HERD_HELPER_CONNECTIONS];
@@ -245,7 +243,7 @@ static int connect_once(struct herd_fetcher *f, const char *snapshot,
 		far[n] = socks[1];
 	}
 	if (!err)
-		err = send_open(f, snapshot, far, n);
+		err = send_open(f, o, far, n);
 	while (n)
 		close(far[--n]);
 	if (err)
@@ -253,11 +251,25 @@ static int connect_once(struct herd_fetcher *f, const char *snapshot,
 	return err;
 }
 
-int herd_fetcher_connect(struct herd_fetcher *f, const char *snapshot,
+int herd_fetcher_connect(struct herd_fetcher *f, const struct herd_image *img,
 			 struct herd_helper *ret, struct herd_diag *diag)
 {
+	const struct herd_image_file *file = &img->files[0];
+	const char *snapshot = herd_ebs_snapshot(file->path);
+	struct herd_fetch_open o = { .magic = HERD_FETCH_MAGIC };
 	struct herd_helper h = { .pid = 0 };
-	int err = connect_once(f, snapshot, &h);
+	const char *name = snapshot ? snapshot : file->path;
+	int err;
+
+	if ((!snapshot && !herd_s3_is_object(name)) ||
+	    strlen(name) >= sizeof(o.name))
+		return herd_diag_set(diag, -EINVAL, name, HERD_NO_OFFSET,
+				     "names no snapshot and no object");
+	strcpy(o.name, name);
+	o.known = !snapshot && file->size;
+	o.size = file->size;
+	memcpy(o.id, file->ends, sizeof(o.id));
+	err = connect_once(f, &o, &h);
 
 	/* it has died: only who started it may start another one */
 	if (err == -EPIPE || err == -ECONNRESET) {
@@ -266,10 +278,10 @@ int herd_fetcher_connect(struct herd_fetcher *f, const char *snapshot,
 		else
 			herd_cleanup_fd(&f->control), f->control = -1;
 		h = (struct herd_helper){ .pid = 0 };
-		err = connect_once(f, snapshot, &h);
+		err = connect_once(f, &o, &h);
 	}
 	if (err)
-		return herd_diag_set(diag, err, snapshot, HERD_NO_OFFSET,
+		return herd_diag_set(diag, err, name, HERD_NO_OFFSET,
 				     "the fetcher cannot be started: %s",
 				     strerror(-err));
 	h.pid = 0;

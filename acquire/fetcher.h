@@ -2,9 +2,10 @@
 /*
  * The process that has the network and the credentials, so that the one that
  * reads hostile images and serves the mount has neither: blocks of EBS
- * snapshots are asked for over a socket pair and come from the local cache or
- * from AWS, their digests checked. One fetcher serves many readers. It is
- * started when it is first needed, and again when it has died.
+ * snapshots, and of objects of S3, are asked for over a socket pair and come
+ * from the local cache or from AWS, their digests checked. One fetcher serves
+ * many readers. It is started when it is first needed, and again when it has
+ * died.
  *
  * Threads: a herd_fetcher belongs to one thread of the process that made it;
  * call connect before other threads are started, for it may fork.
@@ -37,10 +38,12 @@ int herd_fetcher_start(struct herd_fetcher *f);
 void herd_fetcher_destroy(struct herd_fetcher *f);
 
 /*
- * Connections to read one snapshot through ("snap-…"), as herd_image_open
- * wants them. The helper's pid is 0: it ends with its sockets.
+ * Connections to read a remote image through, as herd_image_open wants them:
+ * its first file is "ebs:snap-…", or "s3://…", and then, where it has a size,
+ * none but the object that has its `ends` and size is meant. The helper's pid
+ * is 0: it ends with its sockets.
  */
-int herd_fetcher_connect(struct herd_fetcher *f, const char *snapshot,
+int herd_fetcher_connect(struct herd_fetcher *f, const struct herd_image *img,
 			 struct herd_helper *ret, struct herd_diag *diag);
 
 /* The cache's folder by these options, malloced; NULL: no memory. */

@@ -331,16 +331,11 @@ static int connect_fetcher(const struct herd_image *img,
 			   struct herd_fetcher *fetcher,
 			   struct herd_helper *ret, struct herd_diag *diag)
 {
-	const char *snapshot = herd_ebs_snapshot(img->files[0].path);
-
-	if (!snapshot)
-		return herd_diag_set(diag, -EINVAL, img->files[0].path,
-				     HERD_NO_OFFSET, "is no snapshot's name");
 	if (!fetcher)
-		return herd_diag_set(diag, -EOPNOTSUPP, snapshot,
+		return herd_diag_set(diag, -EOPNOTSUPP, img->files[0].path,
 				     HERD_NO_OFFSET,
-				     "EBS snapshots are not read here");
-	return herd_fetcher_connect(fetcher, snapshot, ret, diag);
+				     "what is in AWS is not read here");
+	return herd_fetcher_connect(fetcher, img, ret, diag);
 }
 
 int herd_helper_start(const struct herd_image *img, struct herd_fetcher *fetcher,

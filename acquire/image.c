@@ -7,6 +7,7 @@
  */
 #include "acquire/base/sha256.h"
 #include "acquire/chain.h"
+#include "acquire/fetcher.h"
 #include "acquire/memory.h"
 #include "acquire/source_impl.h"
 
@@ -202,7 +203,28 @@ static bool is_one_of(const char *format, const char *const *list)
 
 bool herd_image_is_remote(const struct herd_image *img)
 {
-	return !strcmp(img->format, "ebs");
+	return !strcmp(img->format, "ebs") ||
+	       (img->n_files && herd_s3_is_object(img->files[0].path));
+}
+
+int herd_image_remote(const struct herd_image_file *f, struct herd_image *ret)
+{
+	char ebs[] = "ebs", s3[] = "s3";
+	struct herd_image_file file = *f;
+	const struct herd_image img = {
+		.format = herd_s3_is_object(f->path) ? s3 : ebs,
+		.size = f->size, .files = &file, .n_files = 1,
+	};
+
+	return herd_image_copy(&img, ret);
+}
+
+int herd_image_open_remote(struct herd_image *img, struct herd_helper *helper,
+			   struct herd_source **ret, struct herd_diag *diag)
+{
+	return herd_s3_is_object(img->files[0].path) ?
+		       herd_source_open_s3(img, helper, ret, diag) :
+		       herd_image_open(img, helper, ret, diag);
 }
 
 static bool is_raw(const struct herd_image *img)
@@ -217,8 +239,9 @@ bool herd_image_needs_helper(const struct herd_image *img)
 	static const char *const formats[] = { "qcow2", "ewf", "vmdk", "vhd",
 					       NULL };
 
-	return !is_raw(img) && !herd_image_is_memory(img) &&
-	       !is_one_of(img->format, formats);
+	return herd_image_is_remote(img) ||
+	       (!is_raw(img) && !herd_image_is_memory(img) &&
+		!is_one_of(img->format, formats));
 }
 
 int herd_image_open(const struct herd_image *img, struct herd_helper *helper,
@@ -230,7 +253,7 @@ int herd_image_open(const struct herd_image *img, struct herd_helper *helper,
 	if (!img->n_files || !img->format)
 		return -EINVAL;
 	if (herd_image_is_memory(img))	/* whose size is another thing */
-		return herd_memory_open(img, ret, diag);
+		return herd_memory_open(img, helper, ret, diag);
 	if (is_raw(img))
 		err = herd_source_open_raw(img, &s, diag);
 	else if (herd_image_is_remote(img))

@@ -368,6 +368,10 @@ int herd_image_probe(const char *path, const char *format,
 
 	if (herd_ebs_snapshot(path))
 		return probe_snapshot(path, ret);
+	if (herd_s3_is_object(path))
+		return herd_diag_set(diag, -EOPNOTSUPP, path, HERD_NO_OFFSET,
+				     "of the objects of S3 only images of memory "
+				     "are read (attach --memory)");
 	if (is_memory(format))
 		return herd_memory_probe(path, format, ret, diag);
 

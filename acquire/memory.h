@@ -27,11 +27,20 @@
  */
 int herd_memory_probe(const char *path, const char *format,
 		      struct herd_image *ret, struct herd_diag *diag);
+/*
+ * The same for an object of S3, "s3://…", of which the fetcher tells how long it
+ * is and reads the first bytes. Where its bucket keeps versions ret->files[0].path
+ * has the one that it is.
+ */
+struct herd_fetcher;
+int herd_memory_probe_s3(const char *path, const char *format,
+			 struct herd_fetcher *fetcher, struct herd_image *ret,
+			 struct herd_diag *diag);
 /* Whether an image's format is one of the above. */
 bool herd_image_is_memory(const struct herd_image *img);
 /* As herd_image_open, which calls it for these formats. */
-int herd_memory_open(const struct herd_image *img, struct herd_source **ret,
-		     struct herd_diag *diag);
+int herd_memory_open(const struct herd_image *img, struct herd_helper *helper,
+		     struct herd_source **ret, struct herd_diag *diag);
 /* The same from the bytes of a container (an object on S3, a test's). Takes
    over `container` also when it fails. format may not be NULL. */
 int herd_memory_open_on(struct herd_source *container, const char *format,

@@ -148,11 +148,14 @@ int herd_source_cached(struct herd_source *parent, struct herd_source **ret);
 
 /* One file (or block device) of an image, and how we know it again. */
 struct herd_image_file {
-	char *path;		/* absolute, or "ebs:snap-…"; owned */
+	char *path;		/* absolute, or "ebs:snap-…", or "s3://…", and
+				   there with the version, where it has one;
+				   owned */
 	uint64_t size;		/* bytes; of a block device its capacity */
-	int64_t mtime_sec;	/* 0 for a block device */
+	int64_t mtime_sec;	/* 0 for a block device, an object */
 	uint32_t mtime_nsec;
-	uint8_t ends[32];	/* SHA-256 of first MiB ‖ last MiB */
+	uint8_t ends[32];	/* SHA-256 of first MiB ‖ last MiB; of an object
+				   of what tells it from others (herd_s3_id) */
 };
 
 #define HERD_IMAGE_FILES_MAX 4096
@@ -195,8 +198,14 @@ int herd_image_verify(const struct herd_image *img, bool content,
 
 /* Whether opening needs another process: qemu-nbd, or the fetcher. */
 bool herd_image_needs_helper(const struct herd_image *img);
-/* Whether it is an EBS snapshot, which is never changed and has no file. */
+/* Whether it is an EBS snapshot or an object of S3: there is no file, and that
+   an object is still the same, opening it tells. */
 bool herd_image_is_remote(const struct herd_image *img);
+
+/* Whether a path is meant as an object of S3: "s3://BUCKET/KEY". */
+bool herd_s3_is_object(const char *path);
+/* … and has the form of one. */
+bool herd_s3_is_name(const char *path);
 
 /*
  * The child: a qemu-nbd that serves img read-only on a private Unix socket,
@@ -207,10 +216,14 @@ bool herd_image_is_remote(const struct herd_image *img);
 struct herd_helper {
 	pid_t pid;
 	int fds[HERD_HELPER_CONNECTIONS];	/* connected sockets, owned */
+	bool strict;	/* so is what is opened by them; see herd_source */
 	size_t n_fds;
+	/* NULL, or: one more for each block of an object that is read for the
+	   first time, for who watches whether the reader moves */
+	_Atomic uint64_t *beat;
 };
 struct herd_fetcher;
-/* fetcher: for EBS snapshots, which are connected to it; else NULL will do. */
+/* fetcher: for what is remote, which is connected to it; else NULL will do. */
 int herd_helper_start(const struct herd_image *img, struct herd_fetcher *fetcher,
 		      struct herd_helper *ret, struct herd_diag *diag);
 /*
@@ -228,6 +241,15 @@ void herd_helper_stop(struct herd_helper *h);
  */
 int herd_image_open(const struct herd_image *img, struct herd_helper *helper,
 		    struct herd_source **ret, struct herd_diag *diag);
+
+/*
+ * The bytes of what is remote as they are, whatever is in them, to bring them
+ * into the cache: a snapshot's, or those of an object of S3. From a file of an
+ * image (or with its path alone, then an object's file gets what it is).
+ */
+int herd_image_remote(const struct herd_image_file *f, struct herd_image *ret);
+int herd_image_open_remote(struct herd_image *img, struct herd_helper *helper,
+			   struct herd_source **ret, struct herd_diag *diag);
 
 /* Memory as a source, for tests and for what is found inside an image. Copies. */
 int herd_source_from_memory(const char *name, const void *bytes, size_t len,

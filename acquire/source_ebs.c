@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * An EBS snapshot, read through the fetcher (acquire/fetcher.h) over sockets
- * that are connected already: from here on they are only read, written and
- * polled, so it works in a process that may open no socket any more.
+ * An EBS snapshot or an object of S3, read through the fetcher
+ * (acquire/fetcher.h) over sockets that are connected already: from here on they
+ * are only read, written and polled, so it works in a process that may open no
+ * socket any more.
  *
  * A block that cannot be had is -EREMOTEIO for those who read it, and the next
- * read asks again. A fetcher that is gone is -EIO.
+ * read asks again. A fetcher that is gone is -EIO; an object that is another one
+ * by now is -ESTALE.
  *
  * Threads: a small pool of connections, each with a lock that is held for one
  * request. The rest is immutable once open.
@@ -15,12 +17,14 @@
 #include "acquire/source_impl.h"
 
 #include <poll.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 
 /* The fetcher gives up long before, or it has been stopped: that it has died is
    seen at once. */
 #define TIMEOUT_MS 2400000
+#define BEAT_BLOCK (512u << 10)
 
 struct connection {
 	pthread_mutex_t lock;	/* fd */
@@ -36,7 +40,21 @@ struct ebs_source {
 	pthread_mutex_t lock;	/* lost */
 	struct herd_diag lost;	/* of the first read that failed for no block's
 				   sake */
+	_Atomic uint64_t *beat;	/* as the helper had it */
+	_Atomic uint8_t *seen;	/* with it: a bit a block, that was read; owned */
 };
+
+bool herd_s3_is_object(const char *path)
+{
+	return !strncmp(path, "s3://", 5);
+}
+
+bool herd_s3_is_name(const char *path)
+{
+	struct herd_s3_name name;
+
+	return herd_s3_name_parse(path, &name);
+}
 
 const char *herd_ebs_snapshot(const char *image)
 {
@@ -131,10 +149,13 @@ struct answer {
 	uint8_t *bytes;	/* owned by the caller */
 };
 
-/* What no other block of this snapshot need have. */
-static bool is_of_block(int err)
+static const struct herd_source_ops ebs_ops, s3_ops;
+
+/* What no other block of this snapshot need have. Of memory a piece that is
+   missing could be anybody's: there is no such thing. */
+static bool is_of_block(const struct ebs_source *s, int err)
 {
-	return err == -EBADMSG || err == -EIO;
+	return s->base.ops != &s3_ops && (err == -EBADMSG || err == -EIO);
 }
 
 static void note_lost(struct ebs_source *s, uint64_t off, const char *why)
@@ -153,10 +174,13 @@ static int refused(struct ebs_source *s, int fd,
 	if (head->len >= sizeof(text) || receive_all(fd, text, head->len))
 		return -EIO;
 	text[head->len] = '\0';
-	if (!is_of_block(err) && op == HERD_FETCH_READ)
+	if (op != HERD_FETCH_READ)
+		off = HERD_NO_OFFSET;
+	if (!is_of_block(s, err) && op == HERD_FETCH_READ)
 		note_lost(s, off, text);
-	/* it is not the fetcher that has failed */
-	if (err != -EOPNOTSUPP && err != -ENOMEM && err != -ENOSPC)
+	/* it is not the fetcher that has failed, nor is it what the image has */
+	if ((err != -EOPNOTSUPP || op == HERD_FETCH_READ) && err != -ENOMEM &&
+	    err != -ENOSPC && err != -ESTALE)
 		err = -EREMOTEIO;
 	return herd_diag_set(diag, err, s->base.name, off, "%s", text);
 }
@@ -209,6 +233,17 @@ static int ask(struct ebs_source *s, struct herd_fetch_request *r,
 			     "the fetcher has gone away");
 }
 
+/* Whoever reads the same again and again does not move: each block counts
+   once. */
+static void count(struct ebs_source *s, uint64_t off, uint32_t len)
+{
+	for (uint64_t b = off / BEAT_BLOCK; s->beat &&
+	     b <= (off + len - 1) / BEAT_BLOCK; b++)
+		if (!(atomic_fetch_or(&s->seen[b / 8], 1u << b % 8) &
+		      1u << b % 8))
+			atomic_fetch_add(s->beat, 1);
+}
+
 static int ebs_read(struct herd_source *base, void *buf, size_t len,
 		    uint64_t off, struct herd_diag *diag)
 {
@@ -224,6 +259,8 @@ static int ebs_read(struct herd_source *base, void *buf, size_t len,
 		struct answer a = { .to = to, .len = part };
 
 		err = ask(s, &r, NULL, &a, diag);
+		if (!err)
+			count(s, off, part);
 		to += part;
 		off += part;
 		len -= part;
@@ -264,8 +301,6 @@ static int ebs_data(struct herd_source *base, struct herd_extents *ret,
 
 	return ask_ranges((struct ebs_source *)base, &r, ret, diag);
 }
-
-static const struct herd_source_ops ebs_ops;
 
 static int ebs_changed(struct herd_source *base, struct herd_source *other,
 		       struct herd_extents *ret, struct herd_diag *diag)
@@ -350,6 +385,7 @@ static void ebs_destroy(struct herd_source *base)
 		pthread_mutex_destroy(&s->connections[i].lock);
 	}
 	herd_source_deinit(base);
+	free(s->seen);
 	free(s);
 }
 
@@ -366,10 +402,22 @@ static const struct herd_source_ops ebs_ops = {
 	.destroy = ebs_destroy,
 };
 
-int herd_source_open_ebs(const struct herd_image *img, struct herd_helper *helper,
-			 struct herd_source **ret, struct herd_diag *diag)
+static const struct herd_source_ops s3_ops = {
+	.kind = "s3",
+	.remote = true,
+	.read = ebs_read,
+	.want = ebs_want,
+	.keep = ebs_keep,
+	.at_hand = ebs_at_hand,
+	.lost = ebs_lost,
+	.destroy = ebs_destroy,
+};
+
+/* Takes the helper's sockets over. */
+static int open_fetched(const struct herd_source_ops *ops, const char *name,
+			struct herd_helper *helper, struct herd_fetch_info *ret_info,
+			struct ebs_source **ret, struct herd_diag *diag)
 {
-	const char *name = herd_ebs_snapshot(img->files[0].path);
 	struct herd_fetch_request r = { .op = HERD_FETCH_INFO };
 	struct herd_fetch_info info = { 0 };
 	struct answer a = { .to = &info, .len = sizeof(info) };
@@ -377,9 +425,11 @@ int herd_source_open_ebs(const struct herd_image *img, struct herd_helper *helpe
 
 	if (!s)
 		return name && helper ? -ENOMEM : -EINVAL;
-	int err = herd_source_init(&s->base, &ebs_ops, name, 0);
+	int err = herd_source_init(&s->base, ops, name, 0);
 
-	strcpy(s->snapshot, name);
+	if (ops == &ebs_ops)
+		strcpy(s->snapshot, name);
+	s->base.strict = helper->strict;
 	pthread_mutex_init(&s->lock, NULL);
 	herd_diag_clear(&s->lost);
 	for (; s->n < helper->n_fds; s->n++) {
@@ -391,13 +441,73 @@ int herd_source_open_ebs(const struct herd_image *img, struct herd_helper *helpe
 		err = ask(s, &r, NULL, &a, diag);
 	if (!err && (!info.size || info.size > INT64_MAX))
 		err = herd_diag_set(diag, -EBADMSG, name, HERD_NO_OFFSET,
-				    "a volume of %llu bytes",
+				    "it would have %llu bytes",
 				    (unsigned long long)info.size);
 	if (err) {
 		ebs_destroy(&s->base);
 		return err;
 	}
 	s->base.size = info.size;
-	*ret = &s->base;
+	*ret_info = info;
+	*ret = s;
 	return 0;
+}
+
+int herd_source_open_ebs(const struct herd_image *img, struct herd_helper *helper,
+			 struct herd_source **ret, struct herd_diag *diag)
+{
+	struct herd_fetch_info info;
+	struct ebs_source *s;
+	int err = open_fetched(&ebs_ops, herd_ebs_snapshot(img->files[0].path),
+			       helper, &info, &s, diag);
+
+	if (!err)
+		*ret = &s->base;
+	return err;
+}
+
+/* Which object it is, as the fetcher found out, into its file. */
+static int take_object(struct herd_image_file *f, struct herd_fetch_info *info)
+{
+	char *whole = NULL;
+
+	info->version[sizeof(info->version) - 1] = '\0';
+	if (info->version[0] && !strstr(f->path, "?versionId=")) {
+		if (!herd_s3_is_version(info->version))
+			return -EBADMSG;
+		if (asprintf(&whole, "%s?versionId=%s", f->path,
+			     info->version) < 0)
+			return -ENOMEM;
+		free(f->path);
+		f->path = whole;
+	}
+	f->size = info->size;
+	memcpy(f->ends, info->id, sizeof(f->ends));
+	return 0;
+}
+
+int herd_source_open_s3(struct herd_image *img, struct herd_helper *helper,
+			struct herd_source **ret, struct herd_diag *diag)
+{
+	struct herd_image_file *f = &img->files[0];
+	struct herd_fetch_info info;
+	struct ebs_source *s;
+	int err = open_fetched(&s3_ops, herd_path_base(f->path), helper, &info,
+			       &s, diag);
+
+	if (err)
+		return err;
+	s->seen = helper->beat ? calloc(info.size / BEAT_BLOCK / 8 + 1, 1) :
+				 NULL;
+	s->beat = s->seen ? helper->beat : NULL;
+	if (!f->size)
+		err = take_object(f, &info);
+	else if (f->size != info.size || memcmp(f->ends, info.id, 32) != 0)
+		err = herd_diag_set(diag, -ESTALE, s->base.name, HERD_NO_OFFSET,
+				    "changed since it was indexed");
+	if (err)
+		ebs_destroy(&s->base);
+	else
+		*ret = &s->base;
+	return err;
 }

@@ -56,6 +56,12 @@ int herd_source_open_nbd(const struct herd_image *img,
 int herd_source_open_ebs(const struct herd_image *img,
 			 struct herd_helper *helper, struct herd_source **ret,
 			 struct herd_diag *diag);
+/*
+ * The bytes of an object of S3. Where img has no size yet it is found out
+ * which one there is, and img's file gets its size, digest and version.
+ */
+int herd_source_open_s3(struct herd_image *img, struct herd_helper *helper,
+			struct herd_source **ret, struct herd_diag *diag);
 
 /* The file below a raw source that is one whole file, else NULL. */
 const struct herd_image_file *herd_source_raw_file(const struct herd_source *s);

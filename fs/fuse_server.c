@@ -232,7 +232,9 @@ static int lock_in(struct server *s, struct herd_diag *diag)
 	if (!files)
 		return -ENOMEM;
 	for (size_t i = 0; i < p->n_images; i++)
-		for (size_t k = 0; k < p->images[i].image->n_files; k++)
+		for (size_t k = 0; k < p->images[i].image->n_files &&
+				   !herd_image_is_remote(p->images[i].image);
+		     k++)
 			files[c.n_read_files++] =
 				p->images[i].image->files[k].path;
 	c.read_files = files;

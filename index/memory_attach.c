@@ -132,6 +132,19 @@ static int compare_pages(struct attach *w, struct herd_diag *diag)
 					     sizeof(w->summary.doubt));
 }
 
+/* What could not be had is no gap of the image's: that is why, then. */
+static int was_lost(const struct attach *w, int err, struct herd_diag *diag)
+{
+	struct herd_diag lost;
+	int r;
+
+	herd_diag_clear(&lost);
+	r = herd_source_lost(w->a->source, &lost);
+	if (r && diag)
+		*diag = lost;
+	return r ? r : err;
+}
+
 static void sum_up(struct attach *w)
 {
 	const struct herd_machine *m = w->machine;
@@ -188,6 +201,7 @@ static int attach(struct attach *w, struct herd_diag *diag)
 		err = read_machine(w, diag);
 	if (!err)
 		err = compare_pages(w, diag);
+	err = was_lost(w, err, diag);
 	if (err)
 		return err;
 	sum_up(w);

@@ -225,7 +225,9 @@ static void json_image(struct herd_json *j, const struct herd_image *img,
 		herd_json_bytes(j, "path", f->path, strlen(f->path));
 		herd_json_uint(j, "size", f->size);
 		json_time(j, "modified", &mtime);
-		herd_json_hex(j, "ends_sha256", f->ends, sizeof(f->ends));
+		/* of an object of S3 what tells it from others */
+		herd_json_hex(j, herd_s3_is_object(f->path) ? "object_sha256" :
+			      "ends_sha256", f->ends, sizeof(f->ends));
 		herd_json_end(j);
 	}
 	herd_json_end(j);

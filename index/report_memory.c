@@ -174,8 +174,10 @@ static void write_image(const struct herd_report_memory *m,
 
 		herd_buf_printf(out, "  ");
 		text(out, f->path);
-		herd_buf_printf(out, "\n    %" PRIu64 " bytes; first and last "
-				"MiB: sha256 %s\n", f->size,
+		herd_buf_printf(out, "\n    %" PRIu64 " bytes; %s: sha256 %s\n",
+				f->size, herd_s3_is_object(f->path) ?
+				"its name, version, ETag and size" :
+				"first and last MiB",
 				herd_hex(f->ends, 32, hex));
 	}
 	herd_buf_printf(out, "kernel: Linux ");

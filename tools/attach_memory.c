@@ -17,17 +17,23 @@
 
 static int probe(struct herd_worker *w)
 {
+	const struct herd_job *job = w->job;
+	struct herd_diag *diag = &w->shared->diag;
 	int err = herd_worker_disks_make(&w->own, 1);
 
 	w->own.images = calloc(1, sizeof(*w->own.images));
 	if (!w->own.images)
 		err = -ENOMEM;
 	if (!err)
-		err = herd_memory_probe(w->job->disks[0], w->job->format,
-					w->own.images, &w->shared->diag);
+		err = herd_s3_is_object(job->disks[0]) ?
+			      herd_memory_probe_s3(job->disks[0], job->format,
+						   job->fetcher, w->own.images,
+						   diag) :
+			      herd_memory_probe(job->disks[0], job->format,
+						w->own.images, diag);
 	if (err)
-		herd_diag_set(&w->shared->diag, err, w->job->disks[0],
-			      HERD_NO_OFFSET, "%s", strerror(-err));
+		herd_diag_set(diag, err, job->disks[0], HERD_NO_OFFSET, "%s",
+			      strerror(-err));
 	herd_worker_touch(w);
 	return err;
 }

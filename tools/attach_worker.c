@@ -61,6 +61,9 @@ int herd_worker_helpers(struct herd_worker *w, struct herd_worker_disks *d,
 		if (herd_image_needs_helper(&d->images[i]))
 			err = herd_helper_start(&d->images[i], w->job->fetcher,
 						&d->helpers[i], diag);
+		/* an index with gaps that another run would not have is none */
+		d->helpers[i].strict = true;
+		d->helpers[i].beat = &w->shared->progress.beat;
 		herd_worker_touch(w);
 	}
 	return err;
@@ -154,9 +157,13 @@ static size_t list_files(const struct herd_worker_disks *d, const char **list)
 	size_t n = 0;
 
 	for (size_t i = 0; i < d->n; i++)
-		for (size_t j = 0; j < d->images[i].n_files; j++, n++)
+		for (size_t j = 0; j < d->images[i].n_files; j++) {
+			if (herd_image_is_remote(&d->images[i]))
+				continue;	/* its name is no path */
 			if (list)
 				list[n] = d->images[i].files[j].path;
+			n++;
+		}
 	return n;
 }
 
@@ -244,9 +251,6 @@ int herd_worker_open(struct herd_worker *w, struct herd_worker_disks *d,
 				      &d->sources[i], diag);
 		atomic_fetch_add(&w->shared->disk_bytes,
 				 bytes_to_compare(&d->images[i]));
-		/* an index with gaps that another run would not have is none */
-		if (!err)
-			d->sources[i]->strict = true;
 		/* of a snapshot this is the first that is known of it */
 		if (!err && herd_image_is_remote(&d->images[i]) &&
 		    !d->images[i].size)

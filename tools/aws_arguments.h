@@ -37,7 +37,7 @@ enum {
 "                    $HERDFS_CACHE, else $XDG_CACHE_HOME/herdfs or\n" \
 "                    ~/.cache/herdfs\n" \
 "  --cache-limit GB  how much of them at most; else all\n" \
-"  --offline         of EBS snapshots only what is in the cache\n"
+"  --offline         of what is in AWS only what is in the cache\n"
 
 /* From the environment: HERDFS_OFFLINE, HERDFS_FETCH_TIMEOUT (seconds),
    HERDFS_FETCH_RATE (calls a second). */

@@ -36,8 +36,9 @@ static const char help[] =
 "Puts disk images of a group's instances into the index. Each IMAGE is one\n"
 "instance, named after the file: i-1.raw, i-1.qcow2, i-1.E01, i-1.raw.001 are\n"
 "i-1. ebs:snap-… is an EBS snapshot. With --memory, images of the memory of\n"
-"instances that are attached: i-1.lime is the memory of i-1. Images are only\n"
-"read.\n\n"
+"instances that are attached: i-1.lime is the memory of i-1, as is\n"
+"s3://BUCKET/…/i-1.lime, or s3://BUCKET/…/i-1/memory.lime, an object of S3 that is\n"
+"read in ranges. Images are only read.\n\n"
 "  --asg NAME        the group (Auto Scaling Group); made if it is new\n"
 "  --instance NAME   the name of the (one) instance\n"
 "  --disk FILE       a disk of the (one) instance; once for each of them\n"
@@ -124,6 +125,29 @@ static void name_of_image(const char *path, char *name)
 	}
 	if (dot && dot != name && known_extension(dot + 1))
 		*dot = '\0';
+}
+
+/*
+ * "s3://b/case/i-5.avml" → "i-5"; and where all have the same name, as
+ * acquire gives them, by their folder: "s3://b/case/i-5/memory.avml" → "i-5".
+ */
+static int name_of_object(const char *url, char *name)
+{
+	const char *version = strstr(url, "?versionId=");
+	CLEANUP_FREE char *key = strndup(url, version ? (size_t)(version - url) :
+						       strlen(url));
+	char *folder;
+
+	if (!key)
+		return -ENOMEM;
+	name_of_image(key, name);
+	if (strcmp(name, "memory") != 0)
+		return 0;
+	*strrchr(key, '/') = '\0';
+	folder = strrchr(key, '/');
+	if (folder > key + strlen("s3:/") && folder[1])	/* not the bucket */
+		strcpy(name, folder + 1);
+	return 0;
 }
 
 /* ---- the command line ---- */
@@ -290,13 +314,18 @@ static int check_names(const struct options *o, char *const *names, size_t n)
 	return GO_ON;
 }
 
+static bool is_remote(const char *image)
+{
+	return herd_ebs_snapshot(image) || herd_s3_is_object(image);
+}
+
 static bool any_remote(const struct options *o, char *const *images, size_t n)
 {
 	for (size_t i = 0; i < o->job.n_disks; i++)
-		if (herd_ebs_snapshot(o->job.disks[i]))
+		if (is_remote(o->job.disks[i]))
 			return true;
 	for (size_t i = 0; i < n && !o->job.n_disks; i++)
-		if (herd_ebs_snapshot(images[i]))
+		if (is_remote(images[i]))
 			return true;
 	return false;
 }
@@ -355,7 +384,12 @@ static char **make_names(const struct options *o, char **images, size_t n)
 			free_names(&names);
 			return NULL;
 		}
-		name_of_image(from, names[i]);
+		if (!herd_s3_is_object(from)) {
+			name_of_image(from, names[i]);
+		} else if (name_of_object(from, names[i])) {
+			free_names(&names);
+			return NULL;
+		}
 	}
 	from = o->instance ? o->instance :
 	       o->job.role == HERD_ROLE_BASELINE ? "baseline" : NULL;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * herdfs fetch: brings all blocks of EBS snapshots into the local cache, so
- * that they can be read without the network from then on.
+ * herdfs fetch: brings all blocks of EBS snapshots, and of objects of S3 that
+ * are images of memory, into the local cache, so that they can be read without
+ * the network from then on.
  *
  * Threads: the main thread, and a few that wait for blocks, joined before a
  * snapshot is said to be there.
@@ -24,10 +25,11 @@
 static const char help[] =
 "Usage: herdfs fetch --all [OPTION]…\n"
 "  or:  herdfs fetch --asg NAME [--instance NAME] [OPTION]…\n"
-"  or:  herdfs fetch [OPTION]… SNAPSHOT…\n"
-"Brings all blocks of EBS snapshots into the local cache: of all that are in the\n"
-"index, of a group's, or of those that are named (snap-…). What is there already\n"
-"is not fetched again. Afterwards they are read without the network.\n\n"
+"  or:  herdfs fetch [OPTION]… SNAPSHOT|OBJECT…\n"
+"Brings all blocks of EBS snapshots, and of images of memory in S3, into the local\n"
+"cache: of all that are in the index, of a group's, or of those that are named\n"
+"(snap-…, s3://BUCKET/KEY). What is there already is not fetched again. Afterwards\n"
+"they are read without the network.\n\n"
 "  --all             of all groups in the index\n"
 "  --asg NAME        of this group\n"
 "  --instance NAME   of this instance only\n"
@@ -39,7 +41,8 @@ HERD_AWS_HELP
 "Exit status: 0 all are there, 1 not all, 2 wrong usage.\n";
 
 struct names {
-	char **v;		/* "ebs:snap-…"; owned */
+	struct herd_image *v;	/* owned; of an object that is only named no
+				   more than that */
 	size_t n;
 };
 
@@ -53,24 +56,24 @@ struct options {
 static void names_deinit(struct names *n)
 {
 	for (size_t i = 0; i < n->n; i++)
-		free(n->v[i]);
+		herd_image_deinit(&n->v[i]);
 	free(n->v);
 }
 
 /* Each once. */
-static int names_add(struct names *n, const char *name)
+static int names_add(struct names *n, const struct herd_image_file *f)
 {
-	char **v;
+	struct herd_image *v;
 
 	for (size_t i = 0; i < n->n; i++)
-		if (!strcmp(n->v[i], name))
+		if (!strcmp(n->v[i].files[0].path, f->path) &&
+		    !memcmp(n->v[i].files[0].ends, f->ends, sizeof(f->ends)))
 			return 0;
 	v = reallocarray(n->v, n->n + 1, sizeof(*v));
 	if (!v)
 		return -ENOMEM;
 	n->v = v;
-	v[n->n] = strdup(name);
-	return v[n->n] ? (n->n++, 0) : -ENOMEM;
+	return herd_image_remote(f, &v[n->n]) ?: (n->n++, 0);
 }
 
 /* ---- whose ---- */
@@ -80,6 +83,19 @@ struct looking {
 	struct herd_txn *t;
 	bool found;
 };
+
+static int look_at_memory(struct looking *l, uint32_t id)
+{
+	struct herd_stored_memory m;
+	int err = herd_memory_get(l->t, id, &m);
+
+	if (err)
+		return err == -ENOENT ? 0 : err;
+	if (herd_image_is_remote(&m.image))
+		err = names_add(&l->o->names, m.image.files);
+	herd_stored_memory_deinit(&m);
+	return err;
+}
 
 static int look_at_instance(void *arg, uint32_t id, uint32_t group,
 			    enum herd_role role, const char *name)
@@ -96,9 +112,9 @@ static int look_at_instance(void *arg, uint32_t id, uint32_t group,
 	err = herd_instance_get(l->t, id, &i);
 	for (size_t d = 0; d < i.n_disks && !err; d++)
 		if (herd_image_is_remote(&i.disks[d]))
-			err = names_add(&l->o->names, i.disks[d].files[0].path);
+			err = names_add(&l->o->names, i.disks[d].files);
 	herd_instance_deinit(&i);
-	return err;
+	return err ? err : look_at_memory(l, id);
 }
 
 static int look_in_store(struct options *o)
@@ -226,21 +242,21 @@ static void run_threads(struct fetching *f, bool progress)
 		pthread_join(watcher, NULL);
 }
 
-/* One snapshot, wholly; prints what came of it. */
+/* One snapshot or object, wholly; prints what came of it. */
 static int fetch_one(const struct options *o, struct herd_fetcher *fetcher,
-		     const char *name)
+		     struct herd_image *image)
 {
+	CLEANUP_FREE char *name = strdup(image->files[0].path);
 	struct fetching f = { .lock = PTHREAD_MUTEX_INITIALIZER,
 			      .diag = { .offset = HERD_NO_OFFSET } };
-	struct herd_image image = { 0 };
 	struct herd_helper helper = { .pid = 0 };
 	char bytes[16];
-	int err = herd_image_probe(name, NULL, NULL, &image, &f.diag);
+	int err = name ? herd_helper_start(image, fetcher, &helper, &f.diag) :
+			 -ENOMEM;
 
 	if (!err)
-		err = herd_helper_start(&image, fetcher, &helper, &f.diag);
-	if (!err)
-		err = herd_image_open(&image, &helper, &f.source, &f.diag);
+		err = herd_image_open_remote(image, &helper, &f.source,
+					     &f.diag);
 	if (!err)
 		err = herd_source_data(f.source, &f.data, &f.diag);
 	if (!err) {
@@ -267,7 +283,6 @@ static int fetch_one(const struct options *o, struct herd_fetcher *fetcher,
 	herd_extents_deinit(&f.data);
 	herd_source_destroy(f.source);
 	herd_helper_stop(&helper);
-	herd_image_deinit(&image);
 	return err;
 }
 
@@ -282,7 +297,7 @@ static int fetch_all(struct options *o)
 	if (err)
 		return herd_tool_fail(NULL, err);
 	for (size_t i = 0; i < o->names.n; i++)
-		if (fetch_one(o, fetcher, o->names.v[i]))
+		if (fetch_one(o, fetcher, &o->names.v[i]))
 			status = HERD_EXIT_FAILED;
 	herd_fetcher_destroy(fetcher);
 	return herd_tool_finish(status);
@@ -337,14 +352,17 @@ static int take_names(struct options *o, char **names, int n)
 {
 	for (int i = 0; i < n; i++) {
 		CLEANUP_FREE char *whole = NULL;
+		bool object = herd_s3_is_object(names[i]);
 
-		if (asprintf(&whole, "%s%s",
-			     strncmp(names[i], "ebs:", 4) ? "ebs:" : "",
+		if (asprintf(&whole, "%s%s", object ||
+			     !strncmp(names[i], "ebs:", 4) ? "" : "ebs:",
 			     names[i]) < 0)
 			return herd_tool_fail(NULL, -ENOMEM);
-		if (!herd_ebs_snapshot(whole))
-			return USAGE("\"%s\" is no snapshot's id", names[i]);
-		if (names_add(&o->names, whole))
+		if (object ? !herd_s3_is_name(whole) : !herd_ebs_snapshot(whole))
+			return USAGE("\"%s\" is no snapshot's id, and no "
+				     "s3://BUCKET/KEY", names[i]);
+		if (names_add(&o->names,
+			      &(struct herd_image_file){ .path = whole }))
 			return herd_tool_fail(NULL, -ENOMEM);
 	}
 	return GO_ON;
@@ -362,7 +380,7 @@ int herd_cmd_fetch(int argc, char **argv)
 	if (status != GO_ON)
 		return status;
 	if (optind == argc && !o.all && !o.group)
-		return USAGE("of what? --all, --asg NAME, or a snapshot");
+		return USAGE("of what? --all, --asg NAME, a snapshot or an object");
 	if (o.instance && !o.group)
 		return USAGE("--instance wants --asg as well");
 	if (optind < argc && (o.all || o.group))
@@ -371,7 +389,7 @@ int herd_cmd_fetch(int argc, char **argv)
 	if (status == GO_ON && optind == argc && look_in_store(&o))
 		status = HERD_EXIT_FAILED;
 	if (status == GO_ON && !o.names.n && !o.quiet)
-		puts("no EBS snapshots are in the index");
+		puts("no EBS snapshots and no objects of S3 are in the index");
 	if (status == GO_ON)
 		status = fetch_all(&o);
 	names_deinit(&o.names);

@@ -75,7 +75,11 @@ static int import(const struct keep *k, const char *path,
 	struct herd_image img = { .n_files = 0 };
 	struct herd_keep_result r = { .bytes = 0 };
 	char all[16], stored[16];
-	int err = herd_memory_probe(path, k->format, &img, diag);
+	int err = herd_s3_is_object(path) ?
+			  herd_diag_set(diag, -EOPNOTSUPP, path, HERD_NO_OFFSET,
+					"is in S3: bring it home first, what is "
+					"kept is read from files") :
+			  herd_memory_probe(path, k->format, &img, diag);
 
 	if (!err)
 		err = lock_in(&img, k->to, diag);

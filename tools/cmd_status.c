@@ -75,7 +75,8 @@ static const char *image_state(const struct herd_image *img,
 		struct stat st;
 
 		if (herd_image_is_remote(img))
-			return "snapshot";
+			return herd_s3_is_object(img->files[i].path) ?
+				       "object" : "snapshot";
 
 		if (stat(img->files[i].path, &st) == 0)
 			continue;
@@ -176,6 +177,7 @@ static int show_memory(struct status *s, uint32_t instance)
 		herd_json_object(&s->j, "memory");
 		herd_json_string(&s->j, "state", state);
 		herd_report_memory_json(&m, &s->j);
+		herd_costs_json_object(&s->costs, &m.image, &s->j);
 		herd_json_end(&s->j);
 		return 0;
 	}
@@ -194,6 +196,7 @@ static int show_memory(struct status *s, uint32_t instance)
 		herd_report_escape(&s->out, line, strlen(line));
 		herd_buf_u8(&s->out, '\n');
 	}
+	herd_costs_text_object(&s->costs, &m.image, &s->out);
 	if (s->problems)
 		show_memory_problems(s, m.machine);
 	return 0;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The parts of status that are about EBS.
+ * The parts of status that are about EBS and S3.
  *
  * Threads: the main thread.
  */
@@ -8,10 +8,13 @@
 
 #include "acquire/aws/pricing.h"
 #include "acquire/base/cleanup.h"
+#include "acquire/fetch_object_name.h"
 #include "acquire/fetcher.h"
+#include "index/report.h"
 #include "tools/common.h"
 
 #include <stdio.h>
+#include <string.h>
 
 void herd_costs_open(struct herd_costs *c, const char *dir)
 {
@@ -119,5 +122,67 @@ void herd_costs_json(struct herd_costs *c, const struct herd_instance *i,
 		herd_json_uint(j, "micro_usd", (uint64_t)(price(&r) * 1e6 + .5));
 		herd_json_end(j);
 	}
+	herd_json_end(j);
+}
+
+/* ---- objects of S3 ---- */
+
+static bool get_object_row(const struct herd_costs *c,
+			   const struct herd_image *img,
+			   struct herd_fetch_ledger_row *ret)
+{
+	char name[HERD_OBJECT_NAME_LEN + 1];
+
+	*ret = (struct herd_fetch_ledger_row){ 0 };
+	if (!img->n_files || !herd_s3_is_object(img->files[0].path))
+		return false;
+	herd_object_name(img->files[0].ends, name);
+	if (c->ledger)
+		herd_fetch_ledger_get(c->ledger, name, ret);
+	return true;
+}
+
+static double object_price(const struct herd_fetch_ledger_row *r)
+{
+	return herd_s3_price_usd(r->blocks + r->list_calls);
+}
+
+void herd_costs_text_object(struct herd_costs *c, const struct herd_image *img,
+			    struct herd_buf *out)
+{
+	struct herd_fetch_ledger_row r;
+	char ranges[32], bytes[16], failed[32];
+
+	if (!get_object_row(c, img, &r))
+		return;
+	herd_buf_printf(out, "    ");
+	herd_report_escape(out, img->files[0].path,
+			   strlen(img->files[0].path));
+	herd_buf_printf(out, ": %s range%s (%s) from S3, about %.4f USD",
+			herd_tool_count(r.blocks, ranges, sizeof(ranges)),
+			r.blocks == 1 ? "" : "s",
+			herd_tool_bytes(r.bytes, bytes, sizeof(bytes)),
+			object_price(&r));
+	if (r.failed)
+		herd_buf_printf(out, "; %s failed",
+				herd_tool_count(r.failed, failed,
+						sizeof(failed)));
+	herd_buf_u8(out, '\n');
+}
+
+void herd_costs_json_object(struct herd_costs *c, const struct herd_image *img,
+			    struct herd_json *j)
+{
+	struct herd_fetch_ledger_row r;
+
+	if (!get_object_row(c, img, &r))
+		return;
+	herd_json_object(j, "object");
+	herd_json_string(j, "url", img->files[0].path);
+	herd_json_uint(j, "ranges_read", r.blocks);
+	herd_json_uint(j, "bytes_read", r.bytes);
+	herd_json_uint(j, "failed_calls", r.failed);
+	herd_json_uint(j, "ranges_from_cache", r.cached);
+	herd_json_uint(j, "micro_usd", (uint64_t)(object_price(&r) * 1e6 + .5));
 	herd_json_end(j);
 }

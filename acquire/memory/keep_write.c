@@ -642,7 +642,7 @@ int herd_keep_import(const char *dir, const char *name,
 	if (!err)
 		err = herd_keep_file(img->files[0].path, &m.container, diag);
 	if (!err)
-		err = herd_memory_open(img, &memory, diag);
+		err = herd_memory_open(img, NULL, &memory, diag);
 	if (!err)
 		err = import_any(&m, img, as_lime, memory, diag);
 	import_deinit(&m);

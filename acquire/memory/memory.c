@@ -57,9 +57,9 @@ static int refuse(const char *name, const char *disk, const char *why,
 			     (unsigned long long)size);
 }
 
-static int decide(const uint8_t *head, size_t len, uint64_t size,
-		  const char *name, const char *asked, const char **ret,
-		  struct herd_diag *diag)
+int herd_memory_decide(const uint8_t *head, size_t len, uint64_t size,
+		       const char *name, const char *asked, const char **ret,
+		       struct herd_diag *diag)
 {
 	const char *why, *found = herd_memory_detect(head, len, &why);
 	const char *disk = herd_memory_disk_mark(head, len);
@@ -99,6 +99,24 @@ static int read_head(const char *path, uint8_t *head, size_t *len,
 	return herd_pread_full(fd, head, *len, 0, herd_path_base(path), diag);
 }
 
+bool herd_memory_is_kept(const uint8_t *head, size_t len)
+{
+	return len >= 8 && !memcmp(head, "HERDKEEP", 8);
+}
+
+int herd_memory_set_format(struct herd_image *img, const char *decided,
+			   const char *asked)
+{
+	bool guessed = !asked && !strcmp(decided, "raw-memory");
+
+	free(img->format);
+	img->format = strdup(decided);
+	if (guessed)
+		img->warning = strdup("it has no mark of any container: taken "
+				      "for raw memory");
+	return img->format && (!guessed || img->warning) ? 0 : -ENOMEM;
+}
+
 int herd_memory_probe(const char *path, const char *format,
 		      struct herd_image *ret, struct herd_diag *diag)
 {
@@ -113,21 +131,16 @@ int herd_memory_probe(const char *path, const char *format,
 
 	if (!err)
 		err = read_head(path, head, &len, &size, diag);
-	if (!err && len >= 8 && !memcmp(head, "HERDKEEP", 8) &&
+	if (!err && herd_memory_is_kept(head, len) &&
 	    (!format || is_kept(format)))
 		return herd_keep_probe(path, ret, diag);
 	if (!err)
-		err = decide(head, len, size, name, format, &decided, diag);
+		err = herd_memory_decide(head, len, size, name, format,
+					 &decided, diag);
+	if (!err)
+		err = herd_memory_set_format(&img, decided, format);
 	if (err)
 		return err;
-	free(img.format);
-	img.format = strdup(decided);
-	if (!format && !strcmp(decided, "raw-memory"))
-		img.warning = strdup("it has no mark of any container: taken "
-				     "for raw memory");
-	if (!img.format ||
-	    (!format && !strcmp(decided, "raw-memory") && !img.warning))
-		return -ENOMEM;
 	*ret = img;
 	img = (struct herd_image){ 0 };
 	return 0;
@@ -146,8 +159,29 @@ int herd_memory_open_on(struct herd_source *container, const char *format,
 	return -EINVAL;
 }
 
-int herd_memory_open(const struct herd_image *img, struct herd_source **ret,
-		     struct herd_diag *diag)
+static int open_remote(const struct herd_image *img, struct herd_helper *helper,
+		       struct herd_source **ret, struct herd_diag *diag)
+{
+	struct herd_image object = *img;
+	struct herd_source *container, *memory;
+	int err = !img->files[0].size ? -EINVAL :
+		  herd_source_open_s3(&object, helper, &container, diag);
+
+	if (!err)
+		err = herd_memory_open_on(container, img->format, &memory, diag);
+	if (err)
+		return err;
+	/* what could not be had was taken for damage, then */
+	err = herd_source_lost(memory, diag);
+	if (err)
+		herd_source_destroy(memory);
+	else
+		*ret = memory;
+	return err;
+}
+
+int herd_memory_open(const struct herd_image *img, struct herd_helper *helper,
+		     struct herd_source **ret, struct herd_diag *diag)
 {
 	struct herd_image file = *img;
 	struct herd_source *container;
@@ -159,6 +193,8 @@ int herd_memory_open(const struct herd_image *img, struct herd_source **ret,
 		return err ? err : herd_memory_open_on(container, format, ret,
 						       diag);
 	}
+	if (herd_image_is_remote(img))
+		return open_remote(img, helper, ret, diag);
 	file.format = raw;
 	err = herd_source_open_raw(&file, &container, diag);
 	return err ? err : herd_memory_open_on(container, img->format, ret,

@@ -354,6 +354,15 @@ static int plain_record(struct avml *a, struct herd_snappy_walk *w,
 	return err;
 }
 
+/* How long a stream is stands behind it, so that all of it is walked through. */
+static void want_rest(struct herd_source *container, uint64_t from)
+{
+	struct herd_extent rest = { from, container->size - from };
+	const struct herd_extents e = { .v = &rest, .n = 1, .cap = 1 };
+
+	herd_source_want(container, &e);
+}
+
 static int read_records(struct avml *a, struct herd_diag *diag)
 {
 	uint8_t window[WINDOW];
@@ -370,6 +379,8 @@ static int read_records(struct avml *a, struct herd_diag *diag)
 		if (err)
 			break;
 		w.pos += HERD_MEMORY_RECORD;
+		if (r.packed && !a->n_streams)
+			want_rest(w.source, w.pos);
 		err = r.packed ? packed_record(a, &w, &r, diag) :
 				 plain_record(a, &w, &r, diag);
 	}

@@ -22,6 +22,17 @@
 #define HERD_MEMORY_TOP (1ull << 52)	/* physical addresses end there */
 #define HERD_NOTE_TEXT_MAX (64u << 10)
 
+/* Which container it is, by its first bytes and what the user says (`asked`, or
+   NULL). *ret: one of those that are opened here. */
+int herd_memory_decide(const uint8_t *head, size_t len, uint64_t size,
+		       const char *name, const char *asked, const char **ret,
+		       struct herd_diag *diag);
+/* Makes img's format that; warns where it is a guess. */
+int herd_memory_set_format(struct herd_image *img, const char *decided,
+			   const char *asked);
+/* Whether the bytes are of an image that was kept. */
+bool herd_memory_is_kept(const uint8_t *head, size_t len);
+
 /* ---- lists of segments ---- */
 
 #define HERD_MEMORY_PLAIN UINT32_MAX

@@ -164,8 +164,11 @@ class LocalAws:
         if s3.S3.is_for(r.path):
             query = sigv4.parse_query(r.query)
             action = self.s3.action(r.method, query)
-            return "s3", action, {}, lambda ctx: self.s3.call(ctx, action, r,
-                                                              query)
+            first = (r.header("Range") or "").removeprefix("bytes=")
+            what = {"index": int(first.split("-")[0]) // BLOCK} \
+                if first[:1].isdigit() else {}
+            return "s3", action, what, lambda ctx: self.s3.call(ctx, action, r,
+                                                                query)
         target = r.header("X-Amz-Target") or ""
         if r.method == "POST" and r.path == b"/" and \
                 target.startswith(ssm.TARGET):
@@ -229,11 +232,12 @@ class LocalAws:
         """Faults in a header are made here, the others while sending."""
         if kind == "checksum":
             wrong = "A" * 43 + "="
-            answer.headers = [(n, wrong if n == "x-amz-Checksum" else v)
+            answer.headers = [(n, wrong if n == "x-amz-Checksum" else
+                               "bytes 0-0/1" if n == "Content-Range" else v)
                               for n, v in answer.headers]
         elif kind == "nochecksum":
             answer.headers = [(n, v) for n, v in answer.headers
-                              if n != "x-amz-Checksum"]
+                              if n not in ("x-amz-Checksum", "Content-Range")]
         answer.fault = (kind, how)
 
     def handle(self, r):
@@ -303,10 +307,9 @@ class LocalAws:
         elif key == "expire_keys":
             w.keys.revoked = set(value)
         elif key == "flip":         # a bit of an object in S3
-            name = (value["bucket"], value["key"])
-            data = bytearray(self.s3.objects[name])
-            data[value["offset"]] ^= 1
-            self.s3.objects[name] = bytes(data)
+            self.s3.flip((value["bucket"], value["key"]), value["offset"])
+        elif key == "object":       # of S3
+            self.s3.control(value)
         elif key == "write":
             w.write_volume(value["volume"], value["offset"],
                            bytes.fromhex(value["hex"]))

@@ -251,6 +251,8 @@ def throttled(service, reason):
     if service == "ec2":
         return AwsError(503, "RequestLimitExceeded",
                         "Request limit exceeded.")
+    if service == "s3":
+        return AwsError(503, "SlowDown", "Please reduce your request rate.")
     return AwsError(400, "Throttling", "Rate exceeded")
 
 
@@ -264,7 +266,7 @@ def fault_error(service, kind, how, world, what):
                          THROTTLE_REASONS[n % len(THROTTLE_REASONS)])
     if kind == "e500":
         return AwsError(500, "InternalServerException" if ebs else
-                        "InternalError" if service == "ec2" else
+                        "InternalError" if service in ("ec2", "s3") else
                         "InternalFailure", "An internal error has occurred.")
     if kind == "e503":
         return AwsError(503, "ServiceUnavailableException" if ebs else

@@ -115,7 +115,7 @@ int main(int argc, char **argv)
 		return 2;
 	herd_diag_clear(&diag);
 	err = herd_memory_probe(argv[argc - 1], NULL, &img, &diag) ?:
-	      herd_memory_open(&img, &s, &diag) ?:
+	      herd_memory_open(&img, NULL, &s, &diag) ?:
 	      herd_source_data(s, &e, &diag);
 	if (err) {
 		fprintf(stderr, "%s\n", herd_diag_format(&diag, err, line,

@@ -209,7 +209,7 @@ int main(int argc, char **argv)
 	herd_diag_clear(&diag);
 	err = herd_memory_probe(argv[1], getenv("FORMAT"), &img, &diag);
 	if (!err)
-		err = herd_memory_open(&img, &s, &diag);
+		err = herd_memory_open(&img, NULL, &s, &diag);
 	double before = now();
 
 	if (!err)

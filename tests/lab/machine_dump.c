@@ -595,7 +595,7 @@ static int read_image(const struct options *o, unsigned parts,
 	int err = herd_memory_probe(o->path, o->format, &img, diag);
 
 	if (!err)
-		err = herd_memory_open(&img, &source, diag);
+		err = herd_memory_open(&img, NULL, &source, diag);
 	if (!err)
 		err = herd_phys_create(source, &phys);
 	t1 = now();

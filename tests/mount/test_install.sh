@@ -30,6 +30,7 @@ for f in bin/herdfs sbin/mount.herdfs share/man/man1/herdfs.1 \
 	share/man/man8/mount.herdfs.8 share/doc/herdfs/ARCHITECTURE.md \
 	share/doc/herdfs/AWS.md share/doc/herdfs/iam-acquire.json \
 	share/doc/herdfs/iam-read.json share/doc/herdfs/iam-memory.json \
+	share/doc/herdfs/iam-memory-read.json \
 	share/bash-completion/completions/herdfs share/herdfs/rules.conf; do
 	[ -s "$p/$f" ] || complain "no $f"
 done

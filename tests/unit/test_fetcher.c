@@ -7,6 +7,7 @@
 #include "acquire/base/cleanup.h"
 #include "acquire/block_cache.h"
 #include "acquire/fetch_ledger.h"
+#include "acquire/fetch_object_name.h"
 #include "acquire/fetch_protocol.h"
 #include "acquire/fetcher.h"
 
@@ -208,8 +209,11 @@ static void test_sibling(void **state)
 
 static int raw_connection(struct fixture *f, struct herd_helper *h)
 {
-	assert_int_equal(herd_fetcher_connect(f->fetcher, SNAPSHOT, h, NULL),
-			 0);
+	char path[] = "ebs:" SNAPSHOT;
+	struct herd_image_file file = { .path = path };
+	const struct herd_image image = { .files = &file, .n_files = 1 };
+
+	assert_int_equal(herd_fetcher_connect(f->fetcher, &image, h, NULL), 0);
 	return h->fds[0];
 }
 
@@ -455,6 +459,201 @@ static void test_ledger(void **state)
 	herd_fetch_ledger_close(other);
 }
 
+/* ---- objects of S3, out of the cache ---- */
+
+#define URL "s3://evidence/m/i 1.lime"
+#define OBJECT_BLOCK 524288u
+#define OBJECT_SIZE (OBJECT_BLOCK + 1000u)
+
+static void put_text(struct herd_buf *b, const char *text)
+{
+	herd_buf_varint(b, strlen(text));
+	herd_buf_put(b, text, strlen(text));
+}
+
+/* As docs/FORMAT.md has it. */
+static void put_note(struct herd_block_cache *c, const char *name,
+		     const struct herd_s3_name *n, const struct herd_s3_state *s)
+{
+	struct herd_buf b CLEANUP_BUF = HERD_BUF_INIT;
+
+	put_text(&b, n->bucket);
+	put_text(&b, n->key);
+	put_text(&b, n->version);
+	put_text(&b, s->etag);
+	put_text(&b, s->version);
+	herd_buf_varint(&b, s->size);
+	assert_int_equal(herd_block_cache_put_note(c, name, b.data, b.len, NULL),
+			 0);
+}
+
+/* An object of two blocks of which the second is short; its id. */
+static void put_object(struct fixture *f, const struct herd_s3_state *s,
+		       bool last, uint8_t id[HERD_SHA256_LEN])
+{
+	struct herd_block_cache *c = NULL;
+	char name[HERD_OBJECT_NAME_LEN + 1];
+	uint8_t *bytes CLEANUP_FREE = malloc(OBJECT_BLOCK);
+	uint8_t sum[HERD_SHA256_LEN];
+	struct herd_s3_name n;
+
+	assert_true(herd_s3_name_parse(URL, &n));
+	herd_s3_id(&n, s, id);
+	herd_object_name(id, name);
+	assert_int_equal(herd_block_cache_open(f->cache, 0, &c, NULL), 0);
+	put_note(c, name, &n, s);
+	for (uint32_t b = 0; b < 2; b++) {
+		uint32_t len = b ? OBJECT_SIZE - OBJECT_BLOCK : OBJECT_BLOCK;
+
+		for (uint32_t i = 0; i < len; i++)
+			bytes[i] = expected(b, i);
+		herd_sha256(bytes, len, sum);
+		assert_int_equal(herd_block_cache_put(c, name, b, bytes, len,
+						      sum, NULL), 0);
+	}
+	herd_object_last_name(&n, name);
+	if (last)
+		put_note(c, name, &n, s);
+	herd_block_cache_close(c);
+}
+
+static int open_object(struct fixture *f, struct herd_image_file *file,
+		       struct herd_source **ret, struct herd_diag *diag)
+{
+	struct herd_image image = { 0 };
+	struct herd_helper helper = { .pid = 0 };
+	int err;
+
+	assert_int_equal(herd_image_remote(file, &image), 0);
+	assert_true(herd_image_is_remote(&image));
+	assert_true(herd_image_needs_helper(&image));
+	assert_int_equal(herd_image_verify(&image, true, NULL), 0);
+	assert_int_equal(herd_helper_start(&image, f->fetcher, &helper, NULL),
+			 0);
+	err = herd_image_open_remote(&image, &helper, ret, diag);
+	herd_helper_stop(&helper);
+	free(file->path);
+	*file = image.files[0];
+	image.n_files = 0;
+	herd_image_deinit(&image);
+	return err;
+}
+
+static void check_object(struct herd_source *s, uint64_t off, size_t len)
+{
+	uint8_t *bytes CLEANUP_FREE = malloc(len);
+
+	assert_int_equal(herd_source_read(s, bytes, len, off, NULL), 0);
+	for (size_t i = 0; i < len; i++) {
+		uint64_t at = off + i;
+
+		if (bytes[i] != expected((uint32_t)(at / OBJECT_BLOCK),
+					 (uint32_t)(at % OBJECT_BLOCK)))
+			fail_msg("byte %llu", (unsigned long long)at);
+	}
+}
+
+static void test_object(void **state)
+{
+	struct fixture *f = *state;
+	const struct herd_s3_state s = { .size = OBJECT_SIZE,
+					 .etag = "\"a-1\"", .version = "v.1" };
+	struct herd_image_file file = { .path = strdup(URL) };
+	struct herd_source *first = NULL, *again = NULL;
+	CLEANUP(herd_extents_deinit) struct herd_extents e = { 0 };
+	uint8_t id[HERD_SHA256_LEN];
+
+	put_object(f, &s, true, id);
+	assert_int_equal(open_object(f, &file, &first, NULL), 0);
+	assert_string_equal(file.path, URL "?versionId=v.1");
+	assert_int_equal(file.size, OBJECT_SIZE);
+	assert_memory_equal(file.ends, id, sizeof(id));
+	assert_int_equal(first->size, OBJECT_SIZE);
+	check_object(first, 0, OBJECT_SIZE);
+	check_object(first, OBJECT_SIZE - 7, 7);
+	check_object(first, OBJECT_BLOCK - 3, 6);
+	/* as it is known from then on */
+	assert_int_equal(open_object(f, &file, &again, NULL), 0);
+	assert_int_equal(herd_extents_add(&e, 0, OBJECT_SIZE), 0);
+	assert_true(herd_source_at_hand(again, &e));
+	assert_int_equal(herd_source_keep(again, &e, NULL), 0);
+	check_object(again, OBJECT_BLOCK + 5, 100);
+	/* it has no lineage */
+	assert_int_equal(herd_source_diff(again, first, NULL, 1, &e, NULL,
+					  NULL), -EOPNOTSUPP);
+	assert_int_equal(herd_source_lost(again, NULL), 0);
+	herd_source_destroy(first);
+	herd_source_destroy(again);
+	free(file.path);
+}
+
+/* What is not in the cache is lost, and said so; strictly: for good. */
+static void test_object_lost(void **state)
+{
+	struct fixture *f = *state;
+	struct herd_s3_state s = { .size = OBJECT_SIZE, .etag = "\"a-1\"" };
+	struct herd_image_file file = { .path = strdup(URL) };
+	struct herd_diag diag = { .offset = HERD_NO_OFFSET };
+	struct herd_source *source = NULL;
+	uint8_t id[HERD_SHA256_LEN];
+	char byte;
+
+	put_object(f, &s, false, id);
+	/* nobody has noted which one was there last */
+	assert_int_equal(open_object(f, &file, &source, &diag), -EREMOTEIO);
+	assert_non_null(strstr(diag.message, "is not in the cache"));
+	/* another one than is there */
+	s.size = file.size = 3 * OBJECT_BLOCK;
+	memset(file.ends, 7, sizeof(file.ends));
+	assert_int_equal(open_object(f, &file, &source, NULL), -EREMOTEIO);
+	/* of which only the note is there */
+	struct herd_s3_name n;
+	struct herd_block_cache *c = NULL;
+	char name[HERD_OBJECT_NAME_LEN + 1];
+
+	assert_true(herd_s3_name_parse(URL, &n));
+	herd_s3_id(&n, &s, file.ends);
+	herd_object_name(file.ends, name);
+	assert_int_equal(herd_block_cache_open(f->cache, 0, &c, NULL), 0);
+	put_note(c, name, &n, &s);
+	herd_block_cache_close(c);
+	assert_int_equal(open_object(f, &file, &source, NULL), 0);
+	assert_int_equal(herd_source_read(source, &byte, 1, OBJECT_BLOCK, NULL),
+			 -EREMOTEIO);
+	herd_diag_clear(&diag);
+	assert_int_equal(herd_source_lost(source, &diag), -EREMOTEIO);
+	assert_non_null(strstr(diag.message, "offline"));
+	herd_source_destroy(source);
+	free(file.path);
+}
+
+/* A note that says something else than its name is none. */
+static void test_object_note(void **state)
+{
+	struct fixture *f = *state;
+	const struct herd_s3_state s = { .size = OBJECT_SIZE,
+					 .etag = "\"a-1\"" },
+		other = { .size = OBJECT_SIZE, .etag = "\"a-2\"" };
+	struct herd_image_file file = { .path = strdup(URL),
+					.size = OBJECT_SIZE };
+	struct herd_block_cache *c = NULL;
+	struct herd_source *source = NULL;
+	char name[HERD_OBJECT_NAME_LEN + 1];
+	struct herd_s3_name n;
+
+	put_object(f, &s, true, file.ends);
+	assert_true(herd_s3_name_parse(URL, &n));
+	herd_object_name(file.ends, name);
+	assert_int_equal(herd_block_cache_open(f->cache, 0, &c, NULL), 0);
+	put_note(c, name, &n, &other);
+	assert_int_equal(open_object(f, &file, &source, NULL), -EREMOTEIO);
+	put_note(c, name, &n, &s);
+	assert_int_equal(open_object(f, &file, &source, NULL), 0);
+	herd_source_destroy(source);
+	herd_block_cache_close(c);
+	free(file.path);
+}
+
 #define WITH_FETCHER(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
 
 int main(void)
@@ -464,6 +663,8 @@ int main(void)
 		WITH_FETCHER(test_nonsense), WITH_FETCHER(test_ranges),
 		WITH_FETCHER(test_random), WITH_FETCHER(test_silent),
 		WITH_FETCHER(test_death), WITH_FETCHER(test_ledger),
+		WITH_FETCHER(test_object), WITH_FETCHER(test_object_lost),
+		WITH_FETCHER(test_object_note),
 		cmocka_unit_test(test_secrets), cmocka_unit_test(test_names),
 	};
 

@@ -415,7 +415,7 @@ static void check_image(const char *folder, const char *name)
 		return;
 	print_message("%s\n", name);
 	assert_int_equal(herd_memory_probe(path, "raw-memory", &img, NULL), 0);
-	assert_int_equal(herd_memory_open(&img, &s, NULL), 0);
+	assert_int_equal(herd_memory_open(&img, NULL, &s, NULL), 0);
 	assert_int_equal(herd_phys_create(s, &p), 0);
 	assert_int_equal(herd_kernel_open(p, NULL, NULL, &k, NULL), 0);
 	snprintf(path, sizeof(path), "%s/%s/kallsyms", folder, name);
