@@ -122,7 +122,7 @@ static int compare_pages(struct attach *w, struct herd_diag *diag)
 					 diag);
 	w->summary.pages = pages.pages;
 	w->summary.pages_compared = pages.compared;
-	w->summary.pages_changed = w->machine->n_page_changes;
+	w->summary.pages_changed = pages.changed;
 	const struct herd_memory_doubts d = {
 		.txn = w->txn, .instance = &w->instance, .attach = w->a,
 		.pages = &pages,

@@ -318,7 +318,8 @@ void herd_process_page(const struct herd_machine *m,
 	static const char *const against[] = {
 		[HERD_AGAINST_DISK] = "the same instance's disk",
 		[HERD_AGAINST_CACHE] = "the page cache",
-		[HERD_AGAINST_NOTHING] = "nothing: there is neither",
+		[HERD_AGAINST_NOTHING] = "nothing: neither the page cache nor "
+					 "the disk has it",
 	};
 	static const char *const kinds[HERD_CHANGE_MAX] = {
 		[HERD_CHANGE_OTHER] = "written over",
@@ -343,8 +344,11 @@ void herd_process_page(const struct herd_machine *m,
 			(unsigned)c->against < ARRAY_SIZE(against) ?
 				against[c->against] :
 				"?");
-	if (c->against == HERD_AGAINST_NOTHING)
+	if (c->against == HERD_AGAINST_NOTHING) {
+		herd_buf_printf(out, "change\tnot comparable: whether it was "
+				"changed is not known\n");
 		return;
+	}
 	herd_buf_printf(out, "sha256 there\t%s\n", herd_hex(c->other, 32, hex));
 	herd_buf_printf(out,
 			"change\t%s\nbytes\t%u, the first at 0x%x of the "

@@ -264,7 +264,8 @@ enum herd_page_origin { HERD_PAGE_CACHE, HERD_PAGE_PRIVATE /* copied on write */
 enum herd_page_against {
 	HERD_AGAINST_DISK,	/* differs from the same instance's disk */
 	HERD_AGAINST_CACHE,	/* a private page that differs from the cache */
-	HERD_AGAINST_NOTHING,	/* neither is there to compare with */
+	HERD_AGAINST_NOTHING,	/* neither is there to compare with: whether it
+				   was changed is not known; kind says nothing */
 };
 /* What a change looks like, byte by byte. */
 enum herd_page_change_kind {

@@ -337,26 +337,18 @@ static void page(struct herd_boil *b, const struct herd_page_change *c)
 	struct herd_buf value CLEANUP_BUF = HERD_BUF_INIT;
 	char text[256];
 	bool soft = c->kind == HERD_CHANGE_BREAKPOINTS ||
-		    c->kind == HERD_CHANGE_RELOCATIONS ||
-		    c->against == HERD_AGAINST_NOTHING;
+		    c->kind == HERD_CHANGE_RELOCATIONS;
 
 	if (!f)
 		return;
 	herd_norm_library(&value, f->path);
 	herd_buf_printf(&value, "#%" PRIu64, c->index);
 	herd_buf_u8(&value, 0);
-	if (c->against == HERD_AGAINST_NOTHING)
-		snprintf(
-			text, sizeof(text),
-			"page %" PRIu64 " of %.128s at %" PRIx64
-			" is a copy of its own, with nothing to compare it with",
-			c->index, f->path, c->va);
-	else
-		snprintf(text, sizeof(text),
-			 "page %" PRIu64 " of %.128s at %" PRIx64
-			 ": %u bytes from %u on: %s",
-			 c->index, f->path, c->va, c->bytes, c->first,
-			 kind_text(c->kind));
+	snprintf(text, sizeof(text),
+		 "page %" PRIu64 " of %.128s at %" PRIx64
+		 ": %u bytes from %u on: %s",
+		 c->index, f->path, c->va, c->bytes, c->first,
+		 kind_text(c->kind));
 	if (value.failed)
 		b->err = -ENOMEM;
 	else
@@ -369,8 +361,15 @@ static void pages(struct herd_boil *b, uint32_t index)
 	unsigned said = 0;
 
 	for (uint32_t i = b->change_first[index];
-	     i != HERD_NO_INDEX && said < 64; i = b->change_next[i], said++)
-		page(b, &b->m->page_changes[i]);
+	     i != HERD_NO_INDEX && said < 64; i = b->change_next[i]) {
+		const struct herd_page_change *c = &b->m->page_changes[i];
+
+		/* not known to differ: no mark */
+		if (c->against == HERD_AGAINST_NOTHING)
+			continue;
+		page(b, c);
+		said++;
+	}
 }
 
 void herd_boil_own(struct herd_boil *b, uint32_t index, uint32_t flags)

@@ -181,35 +181,70 @@ static enum herd_page_change_kind kind_of(struct herd_pages *p,
 		       HERD_CHANGE_OTHER;
 }
 
+static int keep(struct herd_pages *p, struct herd_page_change *c,
+		const uint8_t *own)
+{
+	struct herd_machine *m = p->m;
+	int err = herd_pages_grow((void **)&m->page_changes, m->n_page_changes,
+				  &p->cap_changes, sizeof(*m->page_changes));
+
+	if (err)
+		return err;
+	herd_sha256(own, HERD_PAGE, c->digest);
+	m->page_changes[m->n_page_changes++] = *c;
+	return 0;
+}
+
 int herd_pages_changed(struct herd_pages *p, struct herd_page_change c,
 		       const uint8_t *own, const uint8_t *other, bool dirty)
 {
-	struct herd_machine *m = p->m;
-	int err;
-
-	if (m->n_page_changes >= HERD_PAGE_CHANGES_MAX) {
+	if (p->m->n_page_changes >= HERD_PAGE_CHANGES_MAX) {
 		p->sum.left_out++;
 		return 0;
 	}
-	err = herd_pages_grow((void **)&m->page_changes, m->n_page_changes,
-			      &p->cap_changes, sizeof(*m->page_changes));
-	if (err)
-		return err;
-	for (size_t i = 0; other && i < HERD_PAGE; i++) {
+	for (size_t i = 0; i < HERD_PAGE; i++) {
 		if (own[i] == other[i])
 			continue;
 		if (!c.bytes++)
 			c.first = (uint16_t)i;
 	}
-	herd_sha256(own, HERD_PAGE, c.digest);
-	if (other) {
-		herd_sha256(other, HERD_PAGE, c.other);
-		c.kind = kind_of(p, &c, own, other, dirty);
-	}
+	herd_sha256(other, HERD_PAGE, c.other);
+	c.kind = kind_of(p, &c, own, other, dirty);
 	p->sum.changed++;
 	p->sum.dirty += c.kind == HERD_CHANGE_UNWRITTEN;
-	m->page_changes[m->n_page_changes++] = c;
-	return 0;
+	return keep(p, &c, own);
+}
+
+int herd_pages_not_comparable(struct herd_pages *p, struct herd_page_change c,
+			      const uint8_t *own)
+{
+	p->not_comparable[c.file]++;
+	/* never in the way of what is known to differ */
+	if (p->sum.not_comparable++ >= HERD_PAGE_NOT_COMPARABLE_MAX ||
+	    p->m->n_page_changes >= HERD_PAGE_CHANGES_MAX)
+		return 0;
+	return keep(p, &c, own);
+}
+
+/* What is not known is a problem of the image, and no finding. */
+static int tell_not_comparable(struct herd_pages *p)
+{
+	struct herd_machine *m = p->m;
+	int err = 0;
+
+	for (uint32_t i = 0; i < m->n_files && !err; i++) {
+		if (!p->not_comparable[i])
+			continue;
+		err = herd_pages_problem(
+			p, i,
+			m->files[i].n_cached ?
+				"not comparable: neither the page cache nor the disk has them" :
+				"not comparable: nothing of it in the page cache could be read, and the disk has not got it");
+		if (!err)
+			m->problems[m->n_problems - 1].count =
+				p->not_comparable[i];
+	}
+	return err;
 }
 
 int herd_pages_disk(struct herd_pages *p, uint32_t file, uint64_t index,
@@ -356,13 +391,17 @@ int herd_machine_pages(struct herd_machine *m, struct herd_phys *phys,
 	m->page_changes = NULL;
 	m->n_page_digests = m->n_page_changes = 0;
 	p.textrel = calloc(m->n_files + 1, sizeof(*p.textrel));
-	err = p.textrel ? collect(&p) : -ENOMEM;
+	p.not_comparable = calloc(m->n_files + 1, sizeof(*p.not_comparable));
+	err = p.textrel && p.not_comparable ? collect(&p) : -ENOMEM;
 	if (!err)
 		err = cache(&p);
 	if (!err)
 		err = herd_pages_private(&p);
+	if (!err)
+		err = tell_not_comparable(&p);
 	free(p.ranges);
 	free(p.textrel);
+	free(p.not_comparable);
 	if (err)
 		return herd_diag_set(diag, err, "memory", HERD_NO_OFFSET,
 				     "pages of programs: %s", strerror(-err));

@@ -20,7 +20,8 @@ struct herd_pages {
 	struct herd_pages_range *ranges;
 	size_t n_ranges, cap_ranges;
 	size_t cap_digests, cap_changes;
-	int8_t *textrel; /* by file: 0 not looked at, 1 no, 2 yes */
+	int8_t *textrel;	  /* by file: 0 not looked at, 1 no, 2 yes */
+	uint64_t *not_comparable; /* by file: pages */
 };
 
 /* v has room for one more afterwards. */
@@ -33,10 +34,13 @@ bool herd_pages_cached(const struct herd_mfile *f, uint64_t index,
 /* A page of the disk's file. */
 int herd_pages_disk(struct herd_pages *p, uint32_t file, uint64_t index,
 		    size_t n, uint8_t *buf);
-/* Says how the page differs from other (NULL: from nothing), and adds it; its
-   kind, first and bytes are filled in here. */
+/* Says how the page differs from other, and adds it; its kind, first and bytes
+   are filled in here. */
 int herd_pages_changed(struct herd_pages *p, struct herd_page_change c,
 		       const uint8_t *own, const uint8_t *other, bool dirty);
+/* Adds one that there is nothing to compare with. */
+int herd_pages_not_comparable(struct herd_pages *p, struct herd_page_change c,
+			      const uint8_t *own);
 int herd_pages_problem(struct herd_pages *p, uint32_t file, const char *text);
 
 /* machine_pages_private.c */

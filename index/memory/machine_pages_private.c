@@ -102,8 +102,8 @@ static int by_page(const void *a, const void *b)
 }
 
 /* What the page should be. */
-static int original(struct herd_pages *p, const struct candidate *c,
-		    uint8_t *page, enum herd_page_against *ret)
+static void original(struct herd_pages *p, const struct candidate *c,
+		     uint8_t *page, enum herd_page_against *ret)
 {
 	uint64_t phys;
 	bool dirty;
@@ -116,21 +116,24 @@ static int original(struct herd_pages *p, const struct candidate *c,
 	if (cached) {
 		memcpy(page, cached, HERD_PAGE);
 		*ret = HERD_AGAINST_CACHE;
-		return 0;
+		return;
 	}
 	err = herd_pages_disk(p, c->file, c->index, 1, page);
 	*ret = err ? HERD_AGAINST_NOTHING : HERD_AGAINST_DISK;
 	if (err && err != -ENOENT && err != -ENODEV)
 		p->sum.errors++;
-	return 0;
 }
 
 static int compare(struct herd_pages *p, const struct candidate *c)
 {
 	uint8_t own[HERD_PAGE], other[HERD_PAGE];
-	enum herd_page_against against;
 	const void *page = herd_phys_page(p->phys, c->phys);
-	int err;
+	struct herd_page_change found = { .process = c->process,
+					  .file = c->file,
+					  .index = c->index,
+					  .va = c->va,
+					  .phys = c->phys,
+					  .origin = HERD_PAGE_PRIVATE };
 
 	if (!page) {
 		p->sum.missing++;
@@ -138,20 +141,12 @@ static int compare(struct herd_pages *p, const struct candidate *c)
 	}
 	memcpy(own, page, HERD_PAGE);
 	p->sum.private_pages++;
-	err = original(p, c, other, &against);
-	if (err ||
-	    (against != HERD_AGAINST_NOTHING && !memcmp(own, other, HERD_PAGE)))
-		return err;
-	return herd_pages_changed(
-		p,
-		(struct herd_page_change){ .process = c->process,
-					   .file = c->file,
-					   .index = c->index,
-					   .va = c->va,
-					   .phys = c->phys,
-					   .origin = HERD_PAGE_PRIVATE,
-					   .against = against },
-		own, against == HERD_AGAINST_NOTHING ? NULL : other, false);
+	original(p, c, other, &found.against);
+	if (found.against == HERD_AGAINST_NOTHING)
+		return herd_pages_not_comparable(p, found, own);
+	return memcmp(own, other, HERD_PAGE) ?
+		       herd_pages_changed(p, found, own, other, false) :
+		       0;
 }
 
 int herd_pages_private(struct herd_pages *p)

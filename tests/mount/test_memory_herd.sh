@@ -174,4 +174,15 @@ refused "$out/mini-6.1/memory.elf" 'is the memory of mini-6.1 already'
 head -c 20M "$out/mini-6.1/memory.elf" >"$dir/cut.elf"
 refused "$dir/cut.elf" .
 "$HERDFS" list --asg mini >"$dir/out" || fail "the index after that"
+
+# ---- what could not be compared is not what was changed ------------------------------------------
+
+head -c 220M "$out/mini-6.1/memory.elf" >"$dir/cut.elf" # lacks the array of struct page
+attach --asg cut --instance mini-6.1 --disk "$out/mini-6.1/disk.raw"
+"$HERDFS" attach --asg cut --instance mini-6.1 --memory "$dir/cut.elf" >"$dir/out" 2>&1 ||
+	{ fail "a cut image"; cat "$dir/out"; }
+grep -q ' 0 changed' "$dir/out" || { fail "pages are changed that were not compared"; cat "$dir/out"; }
+"$HERDFS" list --asg cut --all --json >"$dir/list.json" || fail "list of a cut image"
+jq -e '[.memory[].marks[]] | length > 0 and all(. != "patched text")' "$dir/list.json" >/dev/null ||
+	fail "patched text, where nothing could be compared"
 finish

@@ -343,6 +343,29 @@ static void patched_text(void **state)
 	herd_free(h);
 }
 
+/* Not seen is not patched. */
+static void a_page_that_could_not_be_compared(void **state)
+{
+	struct herd *h = herd_of(6);
+	struct herd_process *p = find(victim(h), "/usr/sbin/sshd");
+	const char *libc = "/usr/lib/x86_64-linux-gnu/libc.so.6";
+	struct herd_page_change *c;
+
+	(void)state;
+	for (unsigned i = 0; i < 100; i++) {
+		c = change(victim(h), p, libc, i);
+		c->against = HERD_AGAINST_NOTHING;
+		c->bytes = 0;
+	}
+	assert_int_equal(judge(h, VICTIM), 0);
+	assert_null(of_process(h, p));
+	/* one that was compared is not hidden behind those */
+	change(victim(h), p, libc, 177);
+	assert_non_null(
+		strstr(told(h, p, HERD_MARK_TEXT, 85)->why, "page 177 of"));
+	herd_free(h);
+}
+
 static void text_patched_in_the_cache(void **state)
 {
 	struct herd *h = herd_of(6);
@@ -519,6 +542,7 @@ int main(void)
 		cmocka_unit_test(a_hidden_task),
 		cmocka_unit_test(a_hidden_thread),
 		cmocka_unit_test(patched_text),
+		cmocka_unit_test(a_page_that_could_not_be_compared),
 		cmocka_unit_test(text_patched_in_the_cache),
 		cmocka_unit_test(a_patched_library_of_all),
 		cmocka_unit_test(pages_by_siblings),

@@ -321,10 +321,51 @@ static void a_private_page(void **state)
 					       .pages = PAGES - 3 };
 	w->files[0].n_cached = 2;
 	assert_int_equal(look(w, 1)->against, HERD_AGAINST_DISK);
+}
+
+static void looked_at(struct world *w)
+{
+	herd_phys_destroy(w->phys);
+	assert_int_equal(herd_phys_create(&w->source, &w->phys), 0);
+	assert_int_equal(herd_machine_pages(&w->m, w->phys, disk_read, w,
+					    &w->sum, NULL),
+			 0);
+}
+
+/* The cache could not be read, and there is no such disk. */
+static void nothing_to_compare_with(void **state)
+{
+	struct world *w = *state;
+	size_t problems = w->m.n_problems;
+
+	w->files[0].n_cached = 0;
 	w->disk_says = -ENOENT;
-	c = look(w, 1);
-	assert_int_equal(c->against, HERD_AGAINST_NOTHING);
-	assert_int_equal(c->bytes, 0);
+	looked_at(w);
+	assert_int_equal(w->sum.changed, 0);
+	assert_int_equal(w->sum.not_comparable, PAGES);
+	assert_int_equal(w->m.n_page_changes, PAGES);
+	assert_int_equal(w->m.page_changes->against, HERD_AGAINST_NOTHING);
+	assert_int_equal(w->m.page_changes->bytes, 0);
+	assert_int_equal(w->m.n_problems, problems + 1);
+	assert_int_equal(w->m.problems[problems].count, PAGES);
+	assert_non_null(strstr(w->m.problems[problems].text, "not comparable"));
+	/* one page of it alone */
+	w->files[0].n_cached = 1;
+	memset(frame(w, 100), 0xe9, HERD_PAGE);
+	map(w, 2, 100);
+	w->runs[0].pages = 2;
+	w->runs[1] = (struct herd_cached_run){ .index = 3,
+					       .phys = 19 * HERD_PAGE,
+					       .pages = PAGES - 3 };
+	w->files[0].n_cached = 2;
+	looked_at(w);
+	assert_int_equal(w->sum.changed, 0);
+	assert_int_equal(w->m.n_page_changes, 1);
+	assert_int_equal(w->m.page_changes->index, 2);
+	/* the disk has it */
+	w->disk_says = 0;
+	assert_int_equal(look(w, 1)->against, HERD_AGAINST_DISK);
+	assert_int_equal(w->sum.not_comparable, 0);
 }
 
 static void breakpoints_are_told_as_such(void **state)
@@ -359,7 +400,9 @@ static void a_large_page(void **state)
 	assert_int_equal(w->sum.private_pages, 0);
 	w->runs[0].phys += HERD_PAGE;
 	w->runs[0].pages--;
-	look(w, PAGES);
+	looked_at(w);
+	assert_int_equal(w->sum.changed, PAGES - 1);
+	assert_int_equal(w->sum.not_comparable, 1); /* not cached */
 }
 
 /* A library that asks for its text to be relocated. */
@@ -423,6 +466,7 @@ int main(void)
 		T(errors_of_the_disk_are_counted),
 		T(pages_that_the_image_lacks),
 		T(a_private_page),
+		T(nothing_to_compare_with),
 		T(breakpoints_are_told_as_such),
 		T(a_large_page),
 		T(relocated_text),
