@@ -135,7 +135,7 @@ void herd_kernel_modules(const struct herd_machine *m,
 
 		if (!shows(s, HERD_SUBJECT_MODULE, i))
 			continue;
-		herd_put_text(out, o->name);
+		herd_put_text(out, o->name[0] ? o->name : "-");
 		herd_buf_printf(out, "\t%" PRIu64 "\t%u\t", o->size, o->refs);
 		herd_put_text(out, o->used_by[0] ? o->used_by : "-");
 		herd_buf_printf(out, "\t%c\t0x%" PRIx64 "\t0x%x\t",

@@ -164,13 +164,13 @@ struct herd_socket {
 	uint64_t peer_ino;	/* unix: the other end's, 0 none */
 };
 struct herd_module {
-	char name[57];
+	char name[57];		/* any bytes: see herd_module_is_odd */
 	uint64_t module;	/* struct module */
 	uint64_t base, size;	/* of its text, or all of it before 6.4 */
 	uint64_t total;		/* bytes of all its parts, as in /proc/modules */
 	uint32_t refs;
 	uint32_t taints;
-	char state;		/* 'L'ive, 'C'oming, 'G'oing, 'U'nformed */
+	char state;		/* 'L'ive, 'C'oming, 'G'oing, 'U'nformed; '?' */
 	char *used_by;		/* names by comma, as in /proc/modules */
 	char srcversion[33];
 	uint8_t text[32];	/* SHA-256 of its text with what the loader and
@@ -178,6 +178,15 @@ struct herd_module {
 				   not made */
 	uint32_t seen;		/* enum herd_module_seen */
 };
+/* Its name cannot be printed on a line, or is none, or it has a state that
+   modules have not: somebody wrote to it. */
+static inline bool herd_module_is_odd(const struct herd_module *m)
+{
+	for (const char *c = m->name; *c; c++)
+		if (*c <= ' ' || *c > '~')
+			return true;
+	return !m->name[0] || m->state == '?';
+}
 enum herd_module_seen { HERD_MODULE_LIST = 1, HERD_MODULE_TREE = 2,
 			HERD_MODULE_SYSFS = 4, HERD_MODULE_VMAP = 8 };
 enum herd_hook_kind {
@@ -190,13 +199,14 @@ enum herd_hook_kind {
 	HERD_HOOK_BPF,		/* attached program of a tracing kind */
 	HERD_HOOK_MAX
 };
+#define HERD_HOOK_NOWHERE "outside of any module"
 struct herd_hook {
 	enum herd_hook_kind kind;
 	uint32_t number;	/* system call, vector, … */
 	uint64_t at, target;	/* where the pointer lies, whither it leads */
 	char *name;		/* "sys_call_table[62]" / what is hooked */
 	char *target_name;	/* "rootkit+0x10 [module]", "kernel text",
-				   "outside of any module" */
+				   HERD_HOOK_NOWHERE */
 	bool expected;		/* as every kernel has it: shown only in all/ */
 };
 

@@ -85,7 +85,7 @@ void herd_hook_place(struct herd_hook_reader *h, uint64_t va, char *ret,
 	else if (herd_hook_where(h, va) == HERD_HOOK_IN_CODE)
 		snprintf(ret, size, "a trampoline or program of BPF");
 	else
-		snprintf(ret, size, "outside of any module");
+		snprintf(ret, size, HERD_HOOK_NOWHERE);
 }
 
 int herd_hook_add(struct herd_hook_reader *h, const struct herd_hook_draft *d)

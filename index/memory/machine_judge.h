@@ -37,6 +37,7 @@ enum herd_mark {
 	HERD_MARK_DELETED_LIB = 1 << 10,	/* executable mapping of a deleted file */
 	HERD_MARK_PTRACED = 1 << 11,
 	HERD_MARK_ODD_FAMILY = 1 << 12,	/* raw or packet socket */
+	HERD_MARK_ODD_MODULE = 1 << 13,	/* a name or a state that no module has */
 	/* against the herd's process of the same key */
 	HERD_MARK_NEW_PROCESS = 1 << 16,	/* no sibling has its like */
 	HERD_MARK_EXE = 1 << 17, HERD_MARK_ARGV = 1 << 18, HERD_MARK_CREDS = 1 << 19,

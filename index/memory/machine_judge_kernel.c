@@ -12,8 +12,10 @@
 #define HERD_LEAST 2
 #define OWN_MODULE \
 	0.6 /* part of the rank: a device may be all there is to it */
-/* TAINT_FORCED_MODULE, TAINT_OOT_MODULE, TAINT_UNSIGNED_MODULE */
-#define TAINTS_FOREIGN (1u << 1 | 1u << 12 | 1u << 13)
+#define FOREIGN_FLOOR 60 /* rank of a module, and of a hook that leads to it */
+#define TAINT_FORCED (1u << 1)
+#define TAINT_OUT_OF_TREE (1u << 12)
+#define TAINT_UNSIGNED (1u << 13)
 
 static void start(struct herd_court *c, struct herd_case *k, uint32_t like)
 {
@@ -24,32 +26,52 @@ static void start(struct herd_court *c, struct herd_case *k, uint32_t like)
 
 /* ---- modules ---- */
 
+/*
+ * Nobody vouches for it: odd in itself. One that is out of the tree and signed
+ * by a key that the kernel has is somebody's on purpose, as drivers are that
+ * come with the distribution or with the cloud.
+ */
+static const char *unvouched(const struct herd_module *m)
+{
+	return m->taints & TAINT_FORCED	  ? "it was forced in" :
+	       m->taints & TAINT_UNSIGNED ? "not signed" :
+					    NULL;
+}
+
+static const char *kind_of_module(const struct herd_module *m, bool on_demand)
+{
+	const char *text = unvouched(m);
+
+	return text			     ? text :
+	       m->taints & TAINT_OUT_OF_TREE ? "out of the tree, and signed" :
+	       on_demand ? "of those that are loaded when they are needed" :
+			   "of the kernel's own";
+}
+
 static void new_module(struct herd_case *k, const struct herd_module *m,
 		       uint32_t like, uint32_t all)
 {
-	bool foreign = m->taints & TAINTS_FOREIGN;
+	bool odd = unvouched(m) != NULL;
+	bool foreign = odd || m->taints & TAINT_OUT_OF_TREE;
 	bool on_demand = !foreign && herd_module_on_demand(m->name);
+	bool herd = all >= HERD_LEAST, deviates;
+	double rank = all ? herd_rank(all, all - like, like, 0) : 0;
 
-	if (all < HERD_LEAST || like * 2 >= all)
+	/* of the kernel's own there is nothing to say without a herd */
+	if ((all && like * 2 >= all) || (!herd && !foreign))
 		return;
-	herd_case_add(
-		k,
-		&(struct herd_mark_said){
-			.bit = HERD_MARK_MODULE,
-			/* one of the kernel's own that another has, too, was
-			   needed there */
-			.deviates = foreign || (!on_demand && !like),
-			.rank = herd_rank(all, all - like, like, 0) *
-				(foreign ? 1 : OWN_MODULE),
-			.severity = foreign ? 85 : 0,
-			.detail =
-				foreign ?
-					"not of the kernel's own, or not signed" :
-				on_demand ?
-					"of those that are loaded when they are needed" :
-					"of the kernel's own",
-			.same = like,
-			.of = all });
+	/* one of the kernel's own that another has, too, was needed there */
+	deviates = odd || (herd && (foreign || (!on_demand && !like)));
+	if (odd && !like && rank < FOREIGN_FLOOR)
+		rank = FOREIGN_FLOOR;
+	herd_case_add(k, &(struct herd_mark_said){
+				 .bit = HERD_MARK_MODULE,
+				 .deviates = deviates,
+				 .rank = rank * (foreign ? 1 : OWN_MODULE),
+				 .severity = foreign ? 85 : 0,
+				 .detail = kind_of_module(m, on_demand),
+				 .same = like,
+				 .of = all });
 }
 
 /* The same module of the same kernel with another text. */
@@ -94,26 +116,61 @@ void herd_judge_module(struct herd_court *c, const struct herd_owner *o)
 	for (uint32_t i = o->first; i < o->first + o->n; i++) {
 		const struct herd_trait *t = &own->traits[i];
 
-		if (1u << t->aspect != HERD_MARK_HIDDEN)
+		const uint32_t bit = 1u << t->aspect;
+
+		if (bit != HERD_MARK_HIDDEN && bit != HERD_MARK_ODD_MODULE)
 			continue;
 		herd_bench_ask(&c->bench, t->aspect, herd_text(own, o->key), "",
 			       &others);
 		if (others.same && others.same * 2 >= all)
 			continue;
-		herd_case_add(
-			&k,
-			&(struct herd_mark_said){
-				.bit = HERD_MARK_HIDDEN,
-				.deviates = true,
-				.rank = herd_mark_info(HERD_MARK_HIDDEN)->floor,
-				.detail = herd_text(own, t->detail),
-				.same = others.same,
-				.of = all });
+		herd_case_add(&k, &(struct herd_mark_said){
+					  .bit = bit,
+					  .deviates = true,
+					  .rank = herd_mark_info(bit)->floor,
+					  .detail = herd_text(own, t->detail),
+					  .same = others.same,
+					  .of = all });
 	}
 	herd_court_close(c, &k, o);
 }
 
 /* ---- hooks ---- */
+
+static const struct herd_module *module_at(const struct herd_machine *m,
+					   uint64_t va)
+{
+	for (size_t i = 0; i < m->n_modules; i++)
+		if (va - m->modules[i].base < m->modules[i].size)
+			return &m->modules[i];
+	return NULL;
+}
+
+static bool is_hidden(const struct herd_machine *m, const struct herd_module *o)
+{
+	for (size_t i = 0; i < m->n_modules; i++)
+		if (m->modules[i].seen & HERD_MODULE_LIST)
+			return !(o->seen & HERD_MODULE_LIST);
+	return false;
+}
+
+/* Why nothing of the kernel's, nor what anybody vouches for, is where a hook
+   leads; NULL: it may be. */
+static const char *stray(const struct herd_machine *m,
+			 const struct herd_hook *h)
+{
+	const struct herd_module *o = module_at(m, h->target);
+
+	if (!o) /* the kernel's text and programs of BPF have names */
+		return !strcmp(h->target_name, HERD_HOOK_NOWHERE) ?
+			       "no module is there" :
+			       NULL;
+	return is_hidden(m, o)		? "that module is hidden" :
+	       herd_module_is_odd(o)	? "that module is unlike any" :
+	       o->taints & TAINT_FORCED ? "that module was forced in" :
+	       unvouched(o)		? "that module is not signed" :
+					  NULL;
+}
 
 void herd_judge_hook(struct herd_court *c, const struct herd_owner *o)
 {
@@ -124,10 +181,14 @@ void herd_judge_hook(struct herd_court *c, const struct herd_owner *o)
 		[HERD_HOOK_BPF] = 60,
 	};
 	const struct herd_hook *h = &c->m->hooks[o->index];
+	const char *astray = stray(c->m, h);
+	/* tracing alone says nothing */
+	const bool tracing = severity[h->kind] < 90;
 	uint32_t all = herd_bench_others(&c->bench);
 	struct herd_others others;
 	struct herd_case k;
-	double rank, floor = severity[h->kind] >= 90 ? 85 : 40;
+	double rank, floor = !tracing ? 85 : astray ? FOREIGN_FLOOR : 40;
+	char detail[320];
 
 	herd_bench_ask(&c->bench, HERD_ASPECT(HERD_MARK_HOOK),
 		       herd_text(c->bench.own, o->key), "", &others);
@@ -137,15 +198,19 @@ void herd_judge_hook(struct herd_court *c, const struct herd_owner *o)
 	rank = all ? herd_rank(all, all - others.same, others.same, 0) : 0;
 	if (!others.same && rank < floor)
 		rank = floor;
-	herd_case_add(&k, &(struct herd_mark_said){
-				  .bit = HERD_MARK_HOOK,
-				  /* tracing alone says nothing */
-				  .deviates = all >= HERD_LEAST || floor > 40,
-				  .rank = rank,
-				  .severity = severity[h->kind],
-				  .detail = herd_text(c->bench.own, o->label),
-				  .same = others.same,
-				  .of = all });
+	snprintf(detail, sizeof(detail), "%.256s%s%s",
+		 herd_text(c->bench.own, o->label), astray ? "; " : "",
+		 astray ? astray : "");
+	herd_case_add(
+		&k,
+		&(struct herd_mark_said){
+			.bit = HERD_MARK_HOOK,
+			.deviates = !tracing || astray || all >= HERD_LEAST,
+			.rank = rank,
+			.severity = astray && tracing ? 85 : severity[h->kind],
+			.detail = detail,
+			.same = others.same,
+			.of = all });
 	herd_court_close(c, &k, o);
 }
 

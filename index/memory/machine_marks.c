@@ -26,6 +26,7 @@ static const struct herd_mark_info marks[] = {
 	{ "code on no disk", "T1574.006", HERD_MARK_DELETED_LIB, 75, 50, true },
 	{ "traced", "T1055.008", HERD_MARK_PTRACED, 50, 40, true },
 	{ "sees packets", "T1040", HERD_MARK_ODD_FAMILY, 60, 40, true },
+	{ "unlike any module", "T1014", HERD_MARK_ODD_MODULE, 95, 85, true },
 	{ "new process", "T1543", HERD_MARK_NEW_PROCESS, 45, 0, false },
 	{ "another program", "T1036.005", HERD_MARK_EXE, 75, 0, false },
 	{ "other arguments", NULL, HERD_MARK_ARGV, 40, 0, false },

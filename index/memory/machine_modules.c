@@ -91,6 +91,7 @@ static uint64_t value(const struct herd_module_reader *m, const uint8_t *bytes,
 	return herd_walk_value(bytes, m->t.whole, f);
 }
 
+/* As it is: who writes a byte into his module's name must not hide it. */
 static bool copy_name(const struct herd_module_reader *m, const uint8_t *bytes,
 		      char name[57])
 {
@@ -101,10 +102,7 @@ static bool copy_name(const struct herd_module_reader *m, const uint8_t *bytes,
 		return false;
 	memcpy(name, bytes + f->offset, len);
 	name[len] = 0;
-	for (const char *c = name; *c; c++)
-		if (*c <= ' ' || *c > '~')
-			return false;
-	return name[0] != 0;
+	return true;
 }
 
 static int add_range(struct herd_module_reader *m, uint64_t base, uint64_t size)
@@ -198,7 +196,23 @@ static char state_of(uint64_t state)
 {
 	static const char letters[] = "LCGU";
 
-	return letters[state & 3];
+	return state < 4 ? letters[state] : '?';
+}
+
+/*
+ * Whether there is a module at all. Its memory says so; name and state alone
+ * do not, for they can be written to without harm to what it does. One that is
+ * not set up yet has no memory, but a name.
+ */
+static bool is_module(struct herd_module_reader *m, const uint8_t *bytes,
+		      struct herd_module *n)
+{
+	const size_t ranges = m->n_ranges;
+
+	if (measure(m, bytes, n) && (n->total || !herd_module_is_odd(n)))
+		return true;
+	m->n_ranges = ranges;
+	return n->state == 'U' && !herd_module_is_odd(n);
 }
 
 static int read_module(struct herd_module_reader *m, uint64_t module,
@@ -213,11 +227,9 @@ static int read_module(struct herd_module_reader *m, uint64_t module,
 	err = herd_kernel_read(m->r->k, module, bytes, t->whole);
 	if (err)
 		return err;
-	if (value(m, bytes, &t->state) > 3 || !copy_name(m, bytes, n->name))
-		return -EBADMSG;
 	n->module = module;
 	n->state = state_of(value(m, bytes, &t->state));
-	if (!measure(m, bytes, n) && n->state != 'U')
+	if (!copy_name(m, bytes, n->name) || !is_module(m, bytes, n))
 		return -EBADMSG;
 	n->taints = (uint32_t)value(m, bytes, &t->taints);
 	refs = (uint32_t)value(m, bytes, &t->refcnt);

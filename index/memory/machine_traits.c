@@ -225,7 +225,8 @@ static void module(struct herd_boil *b, uint32_t index)
 	char key[192], hex[65], value[192];
 
 	snprintf(key, sizeof(key), "k %s", o->name);
-	herd_boil_owner(b, HERD_SUBJECT_MODULE, index, key, key + 2, 0);
+	herd_boil_owner(b, HERD_SUBJECT_MODULE, index, key,
+			o->name[0] ? key + 2 : "(no name)", 0);
 	herd_boil_add(b, HERD_MARK_MODULE, "", NULL, false);
 	/* the text of one kernel's module is not another's */
 	snprintf(key, sizeof(key), "k %s %s", o->name, b->m->facts.release);
@@ -237,6 +238,13 @@ static void module(struct herd_boil *b, uint32_t index)
 		herd_boil_add(b, HERD_MARK_HIDDEN, "",
 			      "it is not in the kernel's list of modules",
 			      false);
+	if (herd_module_is_odd(o))
+		herd_boil_add(
+			b, HERD_MARK_ODD_MODULE, "",
+			!o->name[0]	? "it has no name" :
+			o->state == '?' ? "its state is none" :
+					  "bytes in its name cannot be printed",
+			false);
 }
 
 /* Where in its target a hook leads changes with each build. */

@@ -175,6 +175,27 @@ head -c 20M "$out/mini-6.1/memory.elf" >"$dir/cut.elf"
 refused "$dir/cut.elf" .
 "$HERDFS" list --asg mini >"$dir/out" || fail "the index after that"
 
+# ---- the only memory there is, and a module that wrote into its own name ----------------------
+
+python3 - "$out/$bad/memory.raw" "$dir/odd.raw" <<'END' || fail "no name to be changed"
+import sys
+image = open(sys.argv[1], "rb").read()
+odd = image.replace(b"system_helper\0\0\0\0", b"sys\x1bem_helper\0\0\0\0")
+open(sys.argv[2], "wb").write(odd)
+sys.exit(odd == image)
+END
+export HERDFS_STORE=$dir/alone
+attach --asg alone --instance $bad --disk "$out/$bad/disk.raw"
+attach --asg alone --instance $bad --memory "$dir/odd.raw"
+"$HERDFS" list --asg alone --all --json >"$dir/list.json" || fail "list of one memory"
+jq -e '[.memory[] | select(.subject == "module" and .class == "deviant").marks[]] |
+	index("unlike any module") and index("hidden") and index("new module")' \
+	"$dir/list.json" >/dev/null || { fail "the module is not told"; cat "$dir/list.json"; }
+jq -e '[.memory[] | select(.subject == "hook").class] | length > 3 and all(. == "deviant")' \
+	"$dir/list.json" >/dev/null || { fail "a hook of it is natural"; cat "$dir/list.json"; }
+"$HERDFS" list --asg alone --all | grep -q $'\e' && fail "its name is printed as it is"
+rm -f "$dir/odd.raw"
+
 # ---- what could not be compared is not what was changed ------------------------------------------
 
 head -c 220M "$out/mini-6.1/memory.elf" >"$dir/cut.elf" # lacks the array of struct page

@@ -115,6 +115,44 @@ static void test_module_in_memory_alone(void **state)
 	close_image(l);
 }
 
+/* A byte of its name written over: it is there, and its hooks are its own. */
+static void test_module_with_an_odd_name(void **state)
+{
+	struct lying *l = open_image("mini-6.1-bad");
+	const struct herd_module *bad;
+	struct herd_phys *phys = NULL;
+	struct herd_field field;
+	struct herd_machine *m;
+	struct herd_kernel *k;
+	uint64_t module, name;
+
+	(void)state;
+	if (!l)
+		skip();
+	m = read_machine(l, MINE);
+	module = module_named(m, "system_helper")->module;
+	herd_machine_destroy(m);
+	k = kernel_of(l, &phys);
+	assert_int_equal(herd_kernel_field(k, "module", "name", &field), 0);
+	assert_int_equal(herd_kernel_u64(k, module + field.offset, &name), 0);
+	patch(l, phys, k, module + field.offset,
+	      (name & ~0xff000000ULL) | 0x1b000000ULL);
+	l->lies = true;
+	m = read_machine(l, MINE);
+	bad = module_named(m, "sys\033em_helper");
+	assert_non_null(bad);
+	assert_int_equal(bad->module, module);
+	assert_int_equal(bad->seen, HERD_MODULE_TREE | HERD_MODULE_VMAP);
+	assert_true(herd_module_is_odd(bad));
+	for (size_t i = 0; i < m->n_hooks; i++)
+		assert_string_not_equal(m->hooks[i].target_name,
+					HERD_HOOK_NOWHERE);
+	herd_machine_destroy(m);
+	herd_kernel_close(k);
+	herd_phys_destroy(phys);
+	close_image(l);
+}
+
 static size_t count_hooks(const struct herd_machine *m,
 			  enum herd_hook_kind kind, const char *begin)
 {
@@ -243,6 +281,7 @@ int main(void)
 		cmocka_unit_test(test_healthy),
 		cmocka_unit_test(test_rootkit),
 		cmocka_unit_test(test_module_in_memory_alone),
+		cmocka_unit_test(test_module_with_an_odd_name),
 		cmocka_unit_test(test_written_hooks),
 		cmocka_unit_test(test_written_dispatch),
 	};
