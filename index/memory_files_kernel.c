@@ -80,7 +80,7 @@ void herd_memory_lacks(const struct herd_machine *m,
 			continue;
 		herd_report_memory_subject(m, f, out);
 		herd_buf_printf(out, "\t%s\t%u of %u have it\n",
-				herd_class_name(f->class), f->count,
+				herd_class_name(f->class), f->key_count,
 				f->members);
 		for (const char *p = f->why; *p;) {
 			size_t len = strcspn(p, "\n");

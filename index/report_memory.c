@@ -287,6 +287,8 @@ void herd_report_memory_json_finding(const struct herd_machine *m,
 	herd_json_uint(j, "rank", f->rank);
 	herd_json_uint(j, "severity", f->severity);
 	herd_json_uint(j, "count", f->count);
+	if (f->subject != HERD_SUBJECT_FILE)
+		herd_json_uint(j, "key_count", f->key_count);
 	herd_json_uint(j, "members", f->members);
 	json_marks(f->marks, j);
 	herd_json_array(j, "why");

@@ -56,7 +56,11 @@ struct herd_machine_finding {
 	enum herd_class class;	/* DEVIANT, or VOLATILE (transient children …) */
 	uint8_t rank, severity;	/* 0…100, as for files */
 	uint32_t marks;
-	uint32_t count, members;	/* machines that have its like, of how many */
+	/* Machines that have what is odd about it (all marks that deviate or, of
+	   a volatile one, that do not, as far as they can be counted), of how
+	   many. One that only the disk speaks of is counted as this one's. */
+	uint32_t count, members;
+	uint32_t key_count;	/* that have its key, odd or not; of a file 0 */
 	char *key;		/* "sshd /usr/sbin/sshd", for lists */
 	char *why;		/* one line a mark, each with its k of N */
 };

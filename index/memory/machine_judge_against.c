@@ -227,8 +227,7 @@ static int missing(void *arg, const char *key, const struct herd_others *o)
 {
 	struct herd_court *c = arg;
 	struct herd_case k = { .f = { .subject = HERD_SUBJECT_PROCESS,
-				      .index = HERD_NO_INDEX,
-				      .count = c->bench.member } };
+				      .index = HERD_NO_INDEX } };
 	const struct herd_traits *own = c->bench.own;
 	struct herd_buf slot CLEANUP_BUF = HERD_BUF_INIT;
 	char exe[256], text[96];
@@ -248,7 +247,9 @@ static int missing(void *arg, const char *key, const struct herd_others *o)
 		 own->starting ? "the machine has only just started" :
 		 watches       ? "it watches, or writes down" :
 				 "");
-	k.f.members = o->all + c->bench.member;
+	k.self = c->bench.member;
+	k.f.members = o->all + k.self;
+	k.f.key_count = o->same;
 	k.f.key = strdup(key + 2);
 	herd_case_add(&k, &(struct herd_mark_said){
 				  .bit = HERD_MARK_MISSING,
@@ -259,6 +260,7 @@ static int missing(void *arg, const char *key, const struct herd_others *o)
 				  .detail = text,
 				  .same = o->same,
 				  .of = o->all });
+	k.others = k.passing_others = 0; /* they have it */
 	herd_court_close(c, &k, NULL);
 	return c->err;
 }

@@ -236,6 +236,9 @@ struct herd_case {
 	struct herd_machine_finding f;
 	struct herd_buf why;
 	double rank, passing; /* of marks that deviate; of those that do not */
+	/* others that have all of those, and one; 0: it is not counted */
+	uint32_t others, passing_others;
+	uint32_t self; /* 1: it is a member itself */
 	uint8_t severity, passing_severity;
 	bool deviates;
 };

@@ -20,7 +20,8 @@
 static void start(struct herd_court *c, struct herd_case *k, uint32_t like)
 {
 	memset(k, 0, sizeof(*k));
-	k->f.count = like + c->bench.member;
+	k->self = c->bench.member;
+	k->f.key_count = like + k->self;
 	k->f.members = herd_bench_others(&c->bench) + c->bench.member;
 }
 
@@ -347,6 +348,7 @@ void herd_judge_file(struct herd_court *c, const struct herd_owner *o)
 	struct herd_case k;
 
 	start(c, &k, 0);
+	k.f.key_count = 0;
 	for (uint32_t i = o->first; i < o->first + o->n; i++)
 		cached(c, &k, o, &own->traits[i]);
 	if (o->flags & HERD_HAS_DIGESTS)

@@ -326,7 +326,8 @@ void herd_judge_process(struct herd_court *c, const struct herd_owner *o)
 	h.like = others.slot;
 	h.known = h.like && h.like * 2 >= h.all;
 	h.passing = o->flags & HERD_IS_PASSING;
-	h.k.f.count = h.like + c->bench.member;
+	h.k.self = c->bench.member;
+	h.k.f.key_count = h.like + h.k.self;
 	h.k.f.members = h.all + c->bench.member;
 	heard(&h);
 	herd_court_close(c, &h.k, o);

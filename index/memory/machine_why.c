@@ -49,6 +49,13 @@ static void higher(double *best, double rank)
 		*best += (100 - *best) * FURTHER / 100;
 }
 
+/* Those that have all marks are at most as many as have the rarest. */
+static void rarest(uint32_t *others, const struct herd_mark_said *s)
+{
+	if (s->of && (!*others || s->same < *others - 1))
+		*others = s->same + 1;
+}
+
 void herd_case_add(struct herd_case *c, const struct herd_mark_said *s)
 {
 	const struct herd_mark_info *i = herd_mark_info(s->bit);
@@ -57,6 +64,7 @@ void herd_case_add(struct herd_case *c, const struct herd_mark_said *s)
 
 	c->f.marks |= s->bit;
 	c->deviates |= s->deviates;
+	rarest(s->deviates ? &c->others : &c->passing_others, s);
 	higher(s->deviates ? &c->rank : &c->passing, s->rank);
 	if (severity > *worst)
 		*worst = severity;
@@ -96,6 +104,9 @@ void herd_court_close(struct herd_court *c, struct herd_case *k,
 					 HERD_CLASS_VOLATILE;
 		f->rank = k->deviates ? rounded(k->rank, 100) :
 					rounded(k->passing, PASSING_RANK_MAX);
+		uint32_t others = k->deviates ? k->others : k->passing_others;
+
+		f->count = k->self + (others ? others - 1 : 0);
 		f->severity = k->deviates ? k->severity : k->passing_severity;
 		if (o) {
 			f->subject = o->subject;

@@ -327,6 +327,14 @@ static void patched_text(void **state)
 	f = told(h, p, HERD_MARK_TEXT, 85);
 	assert_non_null(strstr(f->why, "page 77 of"));
 	assert_true(f->severity >= 90);
+	/* all run sshd; one has this page */
+	assert_int_equal(f->count, 1);
+	assert_int_equal(f->key_count, 6);
+	assert_int_equal(f->members, 6);
+	change(h->m[ANYBODY], find(h->m[ANYBODY], "/usr/sbin/sshd"), libc, 77);
+	assert_int_equal(judge(h, VICTIM), 0);
+	assert_int_equal(of_process(h, p)->count, 2);
+	h->m[ANYBODY]->n_page_changes = 0;
 	/* a debugger's, relocated: told, and no more */
 	c->kind = HERD_CHANGE_BREAKPOINTS;
 	not_told(h, p, HERD_MARK_TEXT);

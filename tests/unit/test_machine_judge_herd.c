@@ -209,6 +209,8 @@ static void one_that_is_missing(void **state)
 	assert_string_equal(f->key, "/usr/sbin/rsyslogd");
 	assert_int_equal(f->marks, HERD_MARK_MISSING);
 	assert_true(f->severity >= 75);
+	assert_int_equal(f->count, 1); /* that lack it */
+	assert_int_equal(f->key_count, 5);
 	assert_non_null(strstr(f->why, "T1685"));
 	/* not yet: it has only just started */
 	victim(h)->uptime_ns = 30 * SECOND;
