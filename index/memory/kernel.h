@@ -58,6 +58,9 @@ int herd_kernel_u64(struct herd_kernel *k, uint64_t va, uint64_t *ret);
 int herd_kernel_string(struct herd_kernel *k, uint64_t va, char *ret, size_t max);
 /* Whether va is a kernel address at all (4 or 5 levels). */
 bool herd_kernel_is_pointer(const struct herd_kernel *k, uint64_t va);
+/* Where the machine's memory ends, when that is above the image's end: what is
+   between is missing. 0: it is not, or that is not known. kernel_beyond.c */
+uint64_t herd_kernel_memory_end(struct herd_kernel *k);
 /* Kernel address of a frame in the direct map, and of its struct page. */
 uint64_t herd_kernel_direct(const struct herd_kernel *k, uint64_t phys);
 uint64_t herd_kernel_page(const struct herd_kernel *k, uint64_t phys);

@@ -88,6 +88,12 @@ int herd_kernel_scan(struct herd_phys *phys, bool likely, herd_page_fn *fn,
 /* The first banner of a kernel; "" none. max bytes. */
 void herd_kernel_scan_banner(struct herd_phys *phys, char *ret, size_t max);
 
+/* ---- kernel_beyond.c ---- */
+
+/* A physical address above the image's end that page tables of the kernel's
+   own text and data lead to; 0: none. */
+uint64_t herd_kernel_leads_beyond(struct herd_kernel *k);
+
 /* ---- kernel.c ---- */
 
 void herd_kernel_forget(struct herd_kernel *k); /* the tlb */

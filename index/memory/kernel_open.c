@@ -6,7 +6,7 @@
 
 #include "acquire/base/cleanup.h"
 
-#include <endian.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -102,6 +102,33 @@ static void banner_at(void *arg, uint64_t linked, char *ret, size_t max)
 	herd_text_clean(ret);
 }
 
+/* What would help: a symbol file, or the memory that is not there. */
+static int ask_for_more(struct herd_kernel *k, const struct herd_diag *why,
+			struct herd_diag *diag)
+{
+	const struct herd_source *s = herd_phys_source(k->phys);
+	uint64_t beyond = herd_kernel_leads_beyond(k);
+
+	if (beyond)
+		return herd_diag_set(
+			diag, -EOPNOTSUPP, s->name, HERD_NO_OFFSET,
+			"Linux %s: %s: it ends at %#" PRIx64
+			", and the kernel's page tables lead to %#" PRIx64
+			"; a raw file that is as large as RAM lacks what lies "
+			"above the hole below 4 GiB, and so does one that is "
+			"cut short; an image as LiME, AVML or ELF core would "
+			"help",
+			k->facts.release, why->message, s->size, beyond);
+	return herd_diag_set(diag, -EOPNOTSUPP, s->name, HERD_NO_OFFSET,
+			     "Linux %s: %s; a symbol file (--symbols) that "
+			     "dwarf2json makes of its vmlinux with debugging "
+			     "information would help%s%s%s%s",
+			     k->facts.release, why->message,
+			     k->facts.banner[0] ? ": " : "", k->facts.banner,
+			     k->facts.build_id[0] ? ", BUILD-ID " : "",
+			     k->facts.build_id);
+}
+
 /* why: what the image lacks. */
 static int load_isf(struct herd_kernel *k, const char *symbols,
 		    const struct herd_diag *why, struct herd_diag *diag)
@@ -116,18 +143,7 @@ static int load_isf(struct herd_kernel *k, const char *symbols,
 	int err;
 
 	if (!symbols)
-		return herd_diag_set(diag, -EOPNOTSUPP,
-				     herd_phys_source(k->phys)->name,
-				     HERD_NO_OFFSET,
-				     "Linux %s: %s; a symbol file (--symbols) "
-				     "that dwarf2json makes of its vmlinux "
-				     "with debugging information would help"
-				     "%s%s%s%s",
-				     k->facts.release, why->message,
-				     k->facts.banner[0] ? ": " : "",
-				     k->facts.banner,
-				     k->facts.build_id[0] ? ", BUILD-ID " : "",
-				     k->facts.build_id);
+		return ask_for_more(k, why, diag);
 	err = herd_isf_find(symbols, &kernel, &k->isf, name, sizeof(name),
 			    diag);
 	if (err)

@@ -121,6 +121,7 @@ void herd_space_look(struct herd_phys *p, const struct herd_space *s,
 			uint64_t all = level == s->levels ? 12 : shift + 9;
 
 			ret->state = HERD_PAGE_MISSING;
+			ret->phys = table;
 			ret->left = (1ull << all) - (va & ((1ull << all) - 1));
 			return;
 		}
@@ -197,9 +198,11 @@ struct walk {
 static int walk_table(struct walk *w, uint64_t table, unsigned level,
 		      uint64_t base, struct rights r);
 
-static int missing(const struct walk *w, uint64_t from, uint64_t last)
+static int missing(const struct walk *w, uint64_t table, uint64_t from,
+		   uint64_t last)
 {
 	struct herd_mapping m = { .state = HERD_PAGE_MISSING,
+				  .phys = table,
 				  .shift = 12,
 				  .left = last - from + 1 };
 
@@ -243,7 +246,7 @@ static int walk_table(struct walk *w, uint64_t table, unsigned level,
 		return -EOVERFLOW;
 	--*w->tables;
 	if (!page)
-		return missing(w, from, last);
+		return missing(w, table, from, last);
 	memcpy(copy, page, sizeof(copy)); /* the cache moves on */
 	for (uint64_t i = (from - base) >> shift; i <= (last - base) >> shift;
 	     i++) {

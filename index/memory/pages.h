@@ -52,7 +52,8 @@ enum herd_page_state {
 };
 struct herd_mapping {
 	enum herd_page_state state;
-	uint64_t phys;		/* of the address itself; PRESENT and PROTNONE */
+	uint64_t phys;		/* of the address itself; PRESENT and PROTNONE. Of
+				   the table that is MISSING */
 	uint64_t left;		/* bytes from the address to the end of this
 				   entry (a page, or the hole of a missing
 				   table); never 0, so that walks go on */

@@ -203,6 +203,8 @@ attach --asg cut --instance mini-6.1 --disk "$out/mini-6.1/disk.raw"
 "$HERDFS" attach --asg cut --instance mini-6.1 --memory "$dir/cut.elf" >"$dir/out" 2>&1 ||
 	{ fail "a cut image"; cat "$dir/out"; }
 grep -q ' 0 changed' "$dir/out" || { fail "pages are changed that were not compared"; cat "$dir/out"; }
+"$HERDFS" status --problems | grep -q 'the image: it ends at .*, and the machine' ||
+	fail "not told that memory above the end is missing"
 "$HERDFS" list --asg cut --all --json >"$dir/list.json" || fail "list of a cut image"
 jq -e '[.memory[].marks[]] | length > 0 and all(. != "patched text")' "$dir/list.json" >/dev/null ||
 	fail "patched text, where nothing could be compared"

@@ -153,6 +153,63 @@ static void test_module_with_an_odd_name(void **state)
 	close_image(l);
 }
 
+/* Where the entry for va lies that leads to its last table, or maps 2 MiB. */
+static uint64_t middle_entry(struct herd_phys *phys, struct herd_kernel *k,
+			     uint64_t va)
+{
+	const struct herd_space *s = herd_kernel_space(k);
+	uint64_t table = s->pgd;
+
+	for (unsigned level = s->levels;; level--) {
+		uint64_t at = table + (va >> (12 + 9 * (level - 1)) & 511) * 8;
+
+		if (level == 2)
+			return at;
+		assert_int_equal(herd_phys_read(phys, at, &table, 8), 0);
+		table &= 0x000ffffffffff000ULL;
+	}
+}
+
+/* The kernel's tables lead above the end of the image: no symbol file helps. */
+static void test_memory_above_the_end(void **state)
+{
+	static const struct {
+		uint64_t entry;
+		const char *said, *not ;
+	} cases[] = {
+		{ 0x1234567063, "lead to 0x1234567000", "symbol file" },
+		{ 0, "symbol file", "lead to" },
+	};
+	static const struct herd_kernel_options none = { 0 };
+	struct lying *l = open_image("mini-6.1");
+	struct herd_phys *phys = NULL;
+	struct herd_kernel *k;
+	uint64_t at;
+
+	(void)state;
+	if (!l)
+		skip();
+	k = kernel_of(l, &phys);
+	at = middle_entry(phys, k, symbol(k, "__start_BTF") + (1u << 20));
+	herd_kernel_close(k);
+	herd_phys_destroy(phys);
+	l->lies = true;
+	l->n_patches = 1;
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct herd_diag diag;
+
+		herd_diag_clear(&diag);
+		l->patches[0] = (struct patch){ at, cases[i].entry };
+		assert_int_equal(herd_phys_create(&l->s, &phys), 0);
+		assert_int_equal(herd_kernel_open(phys, NULL, &none, &k, &diag),
+				 -EOPNOTSUPP);
+		assert_non_null(strstr(diag.message, cases[i].said));
+		assert_null(strstr(diag.message, cases[i].not ));
+		herd_phys_destroy(phys);
+	}
+	close_image(l);
+}
+
 static size_t count_hooks(const struct herd_machine *m,
 			  enum herd_hook_kind kind, const char *begin)
 {
@@ -282,6 +339,7 @@ int main(void)
 		cmocka_unit_test(test_rootkit),
 		cmocka_unit_test(test_module_in_memory_alone),
 		cmocka_unit_test(test_module_with_an_odd_name),
+		cmocka_unit_test(test_memory_above_the_end),
 		cmocka_unit_test(test_written_hooks),
 		cmocka_unit_test(test_written_dispatch),
 	};

@@ -201,6 +201,7 @@ static void check_tables(int levels, uint64_t mask)
 	assert_int_equal(m.phys, 0x7654321);
 	m = look(3 * GIB + 5, levels, mask);
 	assert_int_equal(m.state, HERD_PAGE_MISSING);
+	assert_int_equal(m.phys, 0x12345000);
 	assert_int_equal(m.left, GIB - 5);
 	m = look(4 * GIB + 5, levels, mask);
 	assert_int_equal(m.state, HERD_PAGE_NONE);
