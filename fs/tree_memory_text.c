@@ -133,12 +133,29 @@ static int make_why(const struct herd_memory_at *at, struct herd_buf *out)
 				out);
 }
 
+static int make_page(const struct herd_memory_at *at, struct herd_buf *out)
+{
+	const struct herd_machine *m = herd_memory_machine_of(at);
+	const struct herd_memory_page *page = herd_memory_page_of(at);
+	const struct herd_page_change *c = &m->page_changes[page->change];
+	struct herd_memory_herd *herd = NULL;
+	struct herd_page_beside beside;
+	int err = herd_tree_memory_herd(at->tree, at->txn, at->instance->group,
+					&herd);
+
+	if (!err)
+		err = herd_page_beside(at->txn, herd, at->instance->record.id,
+				       m, c, &beside);
+	if (!err)
+		herd_process_page(m, c, page->va, &beside, out);
+	return err;
+}
+
 static int make_of_process(const struct herd_memory_at *at,
 			   struct herd_buf *out)
 {
 	const struct herd_machine *m = herd_memory_machine_of(at);
 	const struct herd_process *p = herd_memory_process_of(at);
-	const struct herd_memory_page *page;
 
 	switch (at->item) {
 	case HERD_PROCESS_MAPS:
@@ -161,10 +178,7 @@ static int make_of_process(const struct herd_memory_at *at,
 	case HERD_PROCESS_MISSING:
 		return make_missing(at, out);
 	case HERD_PROCESS_PAGES:
-		page = herd_memory_page_of(at);
-		herd_process_page(m, &m->page_changes[page->change], page->va,
-				  out);
-		return 0;
+		return make_page(at, out);
 	default:
 		return make_why(at, out);
 	}

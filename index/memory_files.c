@@ -311,8 +311,65 @@ void herd_process_missing(const struct herd_machine *m,
 
 /* ---- pages ---- */
 
+/* The herd's page, where it is known: the disk's, when the herd has the same
+   file, else what most siblings have in memory. */
+static void put_herd(const struct herd_page_beside *h, struct herd_buf *out)
+{
+	char hex[65];
+
+	herd_buf_printf(out, "herd\t");
+	if (h->on_disk && h->class != HERD_CLASS_SAME &&
+	    h->class != HERD_CLASS_DRIFT)
+		herd_buf_printf(out, "not known: the file itself is %s on the "
+				"disk, %u of %u members have this version\n",
+				herd_class_name(h->class), h->count,
+				h->members);
+	else if (h->has_disk_digest)
+		herd_buf_printf(out, "%s, the disk's: %u of %u members have "
+				"this file\n",
+				herd_hex(h->disk_digest, 32, hex), h->count,
+				h->members);
+	else if (h->others.unvouched_top > h->others.unvouched_same)
+		herd_buf_printf(out, "%s… (its first half): in memory of %u "
+				"other member%s\n",
+				h->others.top, h->others.unvouched_top,
+				h->others.unvouched_top == 1 ? "" : "s");
+	else if (h->others.unvouched_same)
+		herd_buf_printf(out, "this very page: in memory of %u other "
+				"member%s\n",
+				h->others.unvouched_same,
+				h->others.unvouched_same == 1 ? "" : "s");
+	else
+		herd_buf_printf(out, "not known\n");
+}
+
+static void put_some(struct herd_buf *out, uint32_t n, uint32_t same,
+		     uint32_t all, const char *what)
+{
+	if (n)
+		herd_buf_printf(out, "siblings\t%u of %u %s: %u have this "
+				"very page\n",
+				n, all, what, same);
+}
+
+static void put_siblings(const struct herd_page_others *o, struct herd_buf *out)
+{
+	put_some(out, o->changed, o->changed_same, o->all,
+		 "have a page here that differs, too");
+	put_some(out, o->open, o->open_same, o->all,
+		 "have a page here that could not be compared");
+	put_some(out, o->unvouched, o->unvouched_same, o->all,
+		 "have a page here that no disk vouches for");
+	if (o->all && !o->changed && !o->open && !o->unvouched)
+		herd_buf_printf(out, "siblings\tnone of %u has a page here "
+				"that differs\n", o->all);
+	else if (!o->all)
+		herd_buf_printf(out, "siblings\tno other memory is there\n");
+}
+
 void herd_process_page(const struct herd_machine *m,
 		       const struct herd_page_change *c, uint64_t va,
+		       const struct herd_page_beside *herd,
 		       struct herd_buf *out)
 {
 	static const char *const against[] = {
@@ -347,6 +404,8 @@ void herd_process_page(const struct herd_machine *m,
 	if (c->against == HERD_AGAINST_NOTHING) {
 		herd_buf_printf(out, "change\tnot comparable: whether it was "
 				"changed is not known\n");
+		put_herd(herd, out);
+		put_siblings(&herd->others, out);
 		return;
 	}
 	herd_buf_printf(out, "sha256 there\t%s\n", herd_hex(c->other, 32, hex));
@@ -356,7 +415,10 @@ void herd_process_page(const struct herd_machine *m,
 			(unsigned)c->kind < HERD_CHANGE_MAX ? kinds[c->kind] :
 							      "?",
 			c->bytes, c->first);
+	put_herd(herd, out);
+	put_siblings(&herd->others, out);
 }
+
 
 /* ---- why.json ---- */
 

@@ -45,9 +45,11 @@ void herd_process_sockets(const struct herd_machine *m,
 int herd_process_why(const struct herd_machine *m, uint32_t process,
 		     const struct herd_machine_finding *const *v, size_t n,
 		     struct herd_buf *out);
-/* Own and other digest of a page that differs. va: where the process has it. */
+/* Own and other digest of a page that differs, and what the herd has there. va:
+   where the process has it. */
 void herd_process_page(const struct herd_machine *m,
 		       const struct herd_page_change *c, uint64_t va,
+		       const struct herd_page_beside *herd,
 		       struct herd_buf *out);
 
 /* A table of the processes: all of them or those that are shown. f (may be

@@ -32,6 +32,22 @@ int herd_memory_judge(struct herd_txn *t, const struct herd_memory_herd *mh,
 		      uint32_t instance, const struct herd_machine *m,
 		      struct herd_machine_finding **ret, size_t *ret_n);
 
+/* What the herd has where a page of this one differs. */
+struct herd_page_beside {
+	struct herd_page_others others;	/* of the other memories */
+	bool on_disk;			/* the disks know the file: */
+	enum herd_class class;
+	uint32_t count, members;	/* members whose disk has this version */
+	/* SHA-256 of the own disk's page; false: not known */
+	bool has_disk_digest;
+	uint8_t disk_digest[32];
+};
+/* change: of m's page_changes. mh NULL: nobody is there to be asked. */
+int herd_page_beside(struct herd_txn *t, const struct herd_memory_herd *mh,
+		     uint32_t instance, const struct herd_machine *m,
+		     const struct herd_page_change *change,
+		     struct herd_page_beside *ret);
+
 /*
  * The other way round: fn for each process that runs the file of that path
  * (without leading '/') or has it mapped to execute.

@@ -86,6 +86,25 @@ int herd_machine_judge(const struct herd_flock *f, uint32_t instance,
 		       void *arg, struct herd_machine_finding **ret, size_t *ret_n);
 void herd_machine_findings_free(struct herd_machine_finding *v, size_t n);
 
+/* What the other members have at the place of a page that is among the changes
+   of one of them. */
+struct herd_page_others {
+	uint32_t all;		/* other members */
+	uint32_t changed;	/* of them: the page differs there, too, */
+	uint32_t changed_same;	/* and is this very one */
+	uint32_t open;		/* could not be compared there, */
+	uint32_t open_same;	/* and is this very one */
+	uint32_t unvouched;	/* it is known there, and no disk vouches for it: */
+	uint32_t unvouched_same;	/* this very one, */
+	uint32_t unvouched_top;	/* or another that so many have */
+	char top[33];		/* that one's SHA-256, its first half; "" none */
+};
+/* change: of m->page_changes. m: of `instance`. */
+int herd_flock_page(const struct herd_flock *f, uint32_t instance,
+		    const struct herd_machine *m,
+		    const struct herd_page_change *change,
+		    struct herd_page_others *ret);
+
 /* "patched text", … for one bit; NULL for none. */
 const char *herd_mark_name(uint32_t bit);
 

@@ -8,7 +8,9 @@
  * are a slot, with the value a feature; the herd is how many have each.
  *
  * The first letter of a key says whose it is: 'p' a process, 'm' the machine
- * as a whole, 'k' a module, 'h' a hook, 's' a socket, 'f' a file, 'g' a page.
+ * as a whole, 'k' a module, 'h' a hook, 's' a socket, 'f' a file; 'g' a page
+ * that no disk vouches for, 'c' one that was changed, 'u' one that could not be
+ * compared.
  *
  * machine_norm.c	texts without what is an instance's own
  * machine_names.c	which programs and places are known for what
@@ -18,6 +20,7 @@
  * machine_net.c	sockets
  * machine_traits.c	all of that together
  * machine_flock.c	the herd
+ * machine_flock_page.c	what it has at the place of a page
  * machine_judge*.c	what comes of it
  * machine_marks.c	names, severities, techniques
  * machine_why.c	what is said
@@ -164,6 +167,13 @@ const struct herd_process *herd_boil_parent(const struct herd_boil *b,
 /* The path of its program, "" for none. */
 const char *herd_exe_path(const struct herd_machine *m,
 			  const struct herd_process *p);
+
+/* machine_flock_page.c: what is known of a machine's pages, for siblings to be
+   asked. */
+void herd_boil_page_digest(struct herd_boil *b,
+			   const struct herd_page_digest *d);
+void herd_boil_page_change(struct herd_boil *b,
+			   const struct herd_page_change *c);
 
 /* machine_role.c */
 uint32_t herd_boil_flags(const struct herd_boil *b,

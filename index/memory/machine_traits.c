@@ -333,23 +333,14 @@ static void files(struct herd_boil *b)
 		size_t before = at;
 
 		for (; at < m->n_page_digests && m->page_digests[at].file <= i;
-		     at++) {
-			const struct herd_page_digest *d = &m->page_digests[at];
-			struct herd_buf key CLEANUP_BUF = HERD_BUF_INIT;
-			char hex[33];
-
-			herd_buf_printf(&key, "g %s#%" PRIu64, m->files[i].path,
-					d->index);
-			herd_buf_u8(&key, 0);
-			if (!key.failed)
-				herd_boil_know(b, HERD_MARK_TEXT,
-					       (char *)key.data,
-					       herd_hex(d->digest, 16, hex));
-		}
+		     at++)
+			herd_boil_page_digest(b, &m->page_digests[at]);
 		if (at > before || b->file_change[i] != HERD_NO_INDEX ||
 		    b->mappers[i])
 			file(b, i, at > before);
 	}
+	for (size_t i = 0; i < m->n_page_changes && !b->err; i++)
+		herd_boil_page_change(b, &m->page_changes[i]);
 }
 
 /* ---- the whole ---- */

@@ -115,7 +115,11 @@ fi
 pid=$(jq -r '.techniques[] | select(.plant == "patched-text").pid' "$out/$bad/key.json")
 pages=("$at/deviant/memory/$pid"-*/pages/*.bin)
 [ -s "${pages[0]}" ] && [ "$(stat -c %s "${pages[0]}")" -eq 4096 ] || fail "no patched page"
-grep -qE '[0-9a-f]{64}' "${pages[0]%.bin}.txt" || fail "no digests beside it"
+text=${pages[0]%.bin}.txt
+there=$(sed -n 's/^sha256 there\t//p' "$text")
+grep -q "^herd"$'\t'"$there, the disk's: 3 of 3" "$text" && [ ${#there} -eq 64 ] &&
+	[ "$(sed -n 's/^sha256\t//p' "$text")" = "$(sha256sum <"${pages[0]}" | cut -d' ' -f1)" ] &&
+	grep -q "^siblings"$'\t''none of 2' "$text" || { fail "not what the herd has there"; cat "$text"; }
 [ -s "$at/deviant/memory/kernel/hooks.txt" ] || fail "no hooks are shown"
 find "$at/all/memory" -type l | grep . && fail "a link, which may lead anywhere"
 unmount "$mnt"

@@ -351,6 +351,76 @@ static void patched_text(void **state)
 	herd_free(h);
 }
 
+static struct herd_page_others beside(struct herd *h, unsigned who,
+				      const struct herd_page_change *c)
+{
+	struct herd_flock *f;
+	struct herd_page_others o;
+
+	assert_int_equal(herd_flock_create(&f), 0);
+	for (unsigned i = 0; i < h->n; i++) {
+		struct herd_traits *t;
+
+		assert_int_equal(herd_traits_make(h->m[i], &t), 0);
+		assert_int_equal(herd_flock_add(f, i, t), 0);
+		herd_traits_destroy(t);
+	}
+	assert_int_equal(herd_flock_page(f, who, h->m[who], c, &o), 0);
+	herd_flock_destroy(f);
+	return o;
+}
+
+static void digest(struct herd_machine *m, const char *path, uint64_t index,
+		   uint8_t fill)
+{
+	m->page_digests = more(m->page_digests, m->n_page_digests,
+			       sizeof(*m->page_digests));
+	struct herd_page_digest *d = &m->page_digests[m->n_page_digests++];
+
+	d->file = file_at(m, path);
+	d->index = index;
+	memset(d->digest, fill, sizeof(d->digest));
+}
+
+/* What siblings have there, without what is its own. */
+static void a_page_beside_the_siblings(void **state)
+{
+	struct herd *h = herd_of(6);
+	const char *libc = "/usr/lib/x86_64-linux-gnu/libc.so.6";
+	struct herd_page_change *c =
+		change(victim(h), find(victim(h), "/usr/sbin/sshd"), libc, 77);
+	struct herd_page_others o = beside(h, VICTIM, c);
+	char hex[33];
+
+	(void)state;
+	assert_int_equal(o.all, 5);
+	assert_int_equal(o.changed, 0);
+	assert_int_equal(o.unvouched, 0);
+	assert_string_equal(o.top, "");
+	/* one with this very page, one with another, one not comparable */
+	change(h->m[0], find(h->m[0], "/usr/sbin/sshd"), libc, 77);
+	memset(change(h->m[1], NULL, libc, 77)->digest, 9, 32);
+	change(h->m[2], NULL, libc, 77)->against = HERD_AGAINST_NOTHING;
+	change(h->m[3], NULL, libc, 78);
+	o = beside(h, VICTIM, c);
+	assert_int_equal(o.changed, 2);
+	assert_int_equal(o.changed_same, 1);
+	assert_int_equal(o.open, 1);
+	assert_int_equal(o.open_same, 1);
+	assert_int_equal(beside(h, ANYBODY, c).all, 5);
+	/* no disks: all have one, and it another */
+	for (unsigned i = 0; i < 6; i++)
+		digest(h->m[i], libc, 77, i == VICTIM ? 78 : 5);
+	o = beside(h, VICTIM, c);
+	assert_int_equal(o.unvouched, 5);
+	assert_int_equal(o.unvouched_same, 0);
+	assert_int_equal(o.unvouched_top, 5);
+	memset(h->m[0]->page_digests[0].digest, 5, 16);
+	assert_string_equal(o.top,
+			    herd_hex(h->m[0]->page_digests[0].digest, 16, hex));
+	herd_free(h);
+}
+
 /* Not seen is not patched. */
 static void a_page_that_could_not_be_compared(void **state)
 {
@@ -550,6 +620,7 @@ int main(void)
 		cmocka_unit_test(a_hidden_task),
 		cmocka_unit_test(a_hidden_thread),
 		cmocka_unit_test(patched_text),
+		cmocka_unit_test(a_page_beside_the_siblings),
 		cmocka_unit_test(a_page_that_could_not_be_compared),
 		cmocka_unit_test(text_patched_in_the_cache),
 		cmocka_unit_test(a_patched_library_of_all),

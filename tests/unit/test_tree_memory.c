@@ -514,6 +514,12 @@ static void what_the_files_say(void **state)
 	has_text(t, "i-3/deviant/memory/900-evil/why.json", "\"pid\": 900");
 	has_text(t, "i-3/all/memory/812-x/pages/0000000000403000-x.txt",
 		 "private copy of the process");
+	/* the siblings of this test have it all alike */
+	has_text(t, "i-3/all/memory/812-x/pages/0000000000403000-x.txt",
+		 "\nsiblings\t2 of 2 have a page here that differs, too: 2 have "
+		 "this very page\n");
+	has_text(t, "i-3/all/memory/812-x/pages/0000000000403000-x.txt",
+		 "\nherd\t");
 	begins(t, "i-3/all/memory/812-x/pages/0000000000403000-x.bin",
 	       "frame 67");
 	begins(t, "i-3/all/memory/812-x/pages/0000000000404000-x.bin",
