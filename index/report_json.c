@@ -412,13 +412,16 @@ static int json_memory(struct herd_json *j, const struct herd_report *r,
 	}
 	herd_json_object(j, "memory");
 	herd_report_memory_json(&m, j);
-	herd_json_array(j, "findings");
-	for (size_t i = 0; i < m.n; i++) {
-		herd_json_object(j, NULL);
-		herd_report_memory_json_finding(m.machine, &m.v[i], j);
+	/* an empty list would say that nothing deviates */
+	if (m.judged) {
+		herd_json_array(j, "findings");
+		for (size_t i = 0; i < m.n; i++) {
+			herd_json_object(j, NULL);
+			herd_report_memory_json_finding(m.machine, &m.v[i], j);
+			herd_json_end(j);
+		}
 		herd_json_end(j);
 	}
-	herd_json_end(j);
 	herd_json_end(j);
 	return 0;
 }

@@ -44,6 +44,7 @@ static int judge(struct herd_txn *t, const struct herd_memory_herd *mh,
 
 	if (!mh)
 		return 0;
+	m->judged = true;
 	m->members = herd_memory_herd_members(mh);
 	err = herd_memory_judge(t, mh, instance, m->machine, &m->v, &m->n);
 	if (err)
@@ -193,12 +194,17 @@ void herd_report_memory_text(const struct herd_report_memory *m,
 			     struct herd_buf *out)
 {
 	write_image(m, out);
-	herd_buf_printf(out, "judged among %u member%s with memory\n\n",
-			m->members, m->members == 1 ? "" : "s");
-	write_class(m, HERD_CLASS_DEVIANT, m->deviant,
-		    "deviant: not like the herd, or odd in itself", out);
-	write_class(m, HERD_CLASS_VOLATILE, m->natural,
-		    "volatile: comes and goes by itself", out);
+	if (!m->judged) {
+		herd_buf_printf(out, "not judged: the memories of the group "
+				"could not be read\n\n");
+	} else {
+		herd_buf_printf(out, "judged among %u member%s with memory\n\n",
+				m->members, m->members == 1 ? "" : "s");
+		write_class(m, HERD_CLASS_DEVIANT, m->deviant,
+			    "deviant: not like the herd, or odd in itself", out);
+		write_class(m, HERD_CLASS_VOLATILE, m->natural,
+			    "volatile: comes and goes by itself", out);
+	}
 	herd_buf_printf(out, "%zu kind%s of problem%s\n",
 			m->machine->n_problems,
 			m->machine->n_problems == 1 ? "" : "s",
@@ -236,9 +242,12 @@ void herd_report_memory_json(const struct herd_report_memory *m,
 	herd_json_uint(j, "processes", machine->n_processes);
 	herd_json_uint(j, "modules", machine->n_modules);
 	herd_json_uint(j, "sockets", machine->n_sockets);
-	herd_json_uint(j, "members", m->members);
-	herd_json_uint(j, "deviant", m->deviant);
-	herd_json_uint(j, "volatile", m->natural);
+	/* a 0 would be a claim */
+	if (m->judged) {
+		herd_json_uint(j, "members", m->members);
+		herd_json_uint(j, "deviant", m->deviant);
+		herd_json_uint(j, "volatile", m->natural);
+	}
 	herd_json_array(j, "problems");
 	for (size_t i = 0; i < machine->n_problems; i++) {
 		const struct herd_machine_problem *p = &machine->problems[i];

@@ -18,6 +18,8 @@ struct herd_report_memory {
 	struct herd_machine *machine;
 	struct herd_machine_finding *v;
 	size_t n;
+	bool judged;		/* else there are no findings, and what follows
+				   says nothing */
 	uint32_t members;	/* that have memory */
 	size_t deviant, natural;	/* by class */
 };
@@ -39,7 +41,7 @@ void herd_report_memory_marks(uint32_t marks, struct herd_buf *out);
 void herd_report_memory_text(const struct herd_report_memory *m,
 			     struct herd_buf *out);
 /* Members of an object that is open: image, kernel, counts, problems; without
-   findings. */
+   findings, and without counts of them where nothing was judged. */
 void herd_report_memory_json(const struct herd_report_memory *m,
 			     struct herd_json *j);
 /* Members of an object that is open: one finding. */

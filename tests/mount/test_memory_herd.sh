@@ -30,6 +30,11 @@ done
 # the other way round: who runs a file
 "$HERDFS" why --asg mini --instance $bad /usr/lib/.kw >"$dir/why" || fail "why"
 grep -q 'Processes that run it' "$dir/why" || fail "why does not tell who runs it"
+# status judges nothing, and does not say that nothing deviates
+"$HERDFS" status --json >"$dir/status.json" || fail "status"
+jq -e '[.groups[].instances[].memory] | length == 3 and
+	all(has("processes") and (has("members") or has("deviant") or has("volatile") | not))' \
+	"$dir/status.json" >/dev/null || { fail "status: what it says of memory"; cat "$dir/status.json"; }
 "$HERDFS" report --asg mini --html "$dir/page.html" || fail "report"
 grep -q 'id="memory"' "$dir/page.html" || fail "the page has no memory"
 

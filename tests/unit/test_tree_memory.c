@@ -576,6 +576,41 @@ static void a_program_from_cache_and_disk(void **state)
 	herd_tree_close(t);
 }
 
+/* What nobody counted is not said to be 0. */
+static void what_was_not_judged(void **state)
+{
+	struct herd_report_memory m;
+	struct herd_buf out = HERD_BUF_INIT;
+	struct herd_txn *txn = NULL;
+	struct herd_json j;
+
+	(void)state;
+	assert_int_equal(herd_txn_begin(herd.store, false, &txn, NULL), 0);
+	assert_int_equal(herd_report_memory_make(txn, NULL, herd.ids[ODD], &m,
+						 NULL), 0);
+	herd_json_begin(&j, &out, 0);
+	herd_json_object(&j, NULL);
+	herd_report_memory_json(&m, &j);
+	herd_json_end(&j);
+	assert_int_equal(herd_json_finish(&j), 0);
+	herd_report_memory_text(&m, &out);
+	herd_buf_u8(&out, 0);
+	assert_non_null(strstr((char *)out.data, "\"processes\": 4"));
+	assert_non_null(strstr((char *)out.data, "\nnot judged"));
+	assert_null(strstr((char *)out.data, "\"members\""));
+	assert_null(strstr((char *)out.data, "deviant"));
+	assert_null(strstr((char *)out.data, "volatile"));
+	herd_report_memory_deinit(&m);
+	herd_txn_abort(txn);
+	herd_buf_deinit(&out);
+	/* what was, is */
+	struct opener o = { 0 };
+	struct herd_tree *t = open_tree(&o, 8);
+
+	has_text(t, "i-3/report.json", "\"members\": 3");
+	herd_tree_close(t);
+}
+
 static void attributes(void **state)
 {
 	struct opener o = { 0 };
@@ -875,6 +910,7 @@ int main(void)
 		cmocka_unit_test(names_and_contents),
 		cmocka_unit_test(what_the_files_say),
 		cmocka_unit_test(a_program_from_cache_and_disk),
+		cmocka_unit_test(what_was_not_judged),
 		cmocka_unit_test(attributes),
 		cmocka_unit_test(the_whole_memory),
 		cmocka_unit_test(who_has_none_shows_none),
