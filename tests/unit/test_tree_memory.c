@@ -611,6 +611,21 @@ static void what_was_not_judged(void **state)
 	herd_tree_close(t);
 }
 
+static void the_readme_knows_memory(void **state)
+{
+	static const char *const want[] = {
+		"deviant/memory/", "all/memory/", "memory.raw", "findings.txt",
+		"missing.txt", "problems.txt", "set sysroot all/disk",
+	};
+	struct opener o = { 0 };
+	struct herd_tree *t = open_tree(&o, 8);
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(want); i++)
+		has_text(t, "README.txt", want[i]);
+	herd_tree_close(t);
+}
+
 static void attributes(void **state)
 {
 	struct opener o = { 0 };
@@ -911,6 +926,7 @@ int main(void)
 		cmocka_unit_test(what_the_files_say),
 		cmocka_unit_test(a_program_from_cache_and_disk),
 		cmocka_unit_test(what_was_not_judged),
+		cmocka_unit_test(the_readme_knows_memory),
 		cmocka_unit_test(attributes),
 		cmocka_unit_test(the_whole_memory),
 		cmocka_unit_test(who_has_none_shows_none),
