@@ -15,8 +15,9 @@
 
 static const char usage[] =
 "Usage: herdfs list [OPTION]…\n"
-"Lists in what the instances of a group deviate from each other, the most\n"
-"dangerous first, an instance after the other.\n"
+"Lists in what the instances of a group deviate from each other, on their disks\n"
+"and, where it is attached, in memory, the most dangerous first, an instance\n"
+"after the other.\n"
 "\n"
 "  --asg NAME        only this group\n"
 "  --instance NAME   only this instance (also a baseline)\n"
@@ -46,6 +47,8 @@ static const char usage[] =
 "behind \"--\" the category, the ATT&CK technique, and what is different in\n"
 "words; with a baseline, in brackets where it stands against herd and baseline.\n"
 "On a terminal narrower than 160 that last part is a line of its own.\n"
+"Of memory, in the place of the path, \"process\" and its number, \"module\",\n"
+"\"hook\", \"file in memory\" or \"socket\"; behind \"--\" what is odd about it.\n"
 "Bytes that could upset a terminal are shown as \\xHH.\n"
 "Exit status: 0 whether or not something deviates, 1 failed, 2 wrong usage.\n";
 
@@ -268,34 +271,55 @@ static void json_memory(struct listing *l, const struct herd_group *g,
 	herd_json_end(j);
 }
 
-static int list_memory(struct listing *l, const struct herd_herd *h,
-		       const struct herd_instance *instance,
-		       struct herd_diag *diag)
+/* As the lines of the disk are: by score alone, whatever the class. */
+static int by_score(const void *a, const void *b)
 {
-	CLEANUP(herd_report_memory_deinit) struct herd_report_memory m = { .n = 0 };
+	const struct herd_machine_finding *x = a, *y = b;
+	unsigned s = herd_machine_score(x), o = herd_machine_score(y);
+
+	if (s != o)
+		return s > o ? -1 : 1;
+	if (x->subject != y->subject)
+		return x->subject < y->subject ? -1 : 1;
+	return x->index < y->index ? -1 : x->index > y->index;
+}
+
+/* Its memory, or none, in the order of the list. */
+static int get_memory(struct listing *l, const struct herd_instance *instance,
+		      struct herd_report_memory *m, struct herd_diag *diag)
+{
 	int err = herd_report_memory_make(l->txn, l->memory_herd, instance->id,
-					  &m, diag);
+					  m, diag);
 
 	if (err)
 		return err == -ENOENT ? 0 : err;
 	l->memories++;
-	l->odd_in_memory += m.deviant;
-	l->memory_problems += m.machine->n_problems;
-	for (size_t i = 0; i < m.n; i++) {
-		const struct herd_machine_finding *f = &m.v[i];
+	l->odd_in_memory += m->deviant;
+	l->memory_problems += m->machine->n_problems;
+	if (m->n)
+		qsort(m->v, m->n, sizeof(*m->v), by_score);
+	return 0;
+}
+
+/* Those findings from *at on that come before a line of that score. */
+static void list_memory(struct listing *l, const struct herd_herd *h,
+			const char *instance, const struct herd_report_memory *m,
+			unsigned score, size_t *at)
+{
+	for (; *at < m->n && herd_machine_score(&m->v[*at]) >= score; ++*at) {
+		const struct herd_machine_finding *f = &m->v[*at];
 
 		if (f->rank < l->min_rank ||
 		    herd_machine_score(f) < l->min_score ||
 		    (!l->all && f->class != HERD_CLASS_DEVIANT))
 			continue;
 		if (l->json)
-			json_memory(l, herd_herd_group(h), instance->name,
-				    m.machine, f);
+			json_memory(l, herd_herd_group(h), instance, m->machine,
+				    f);
 		else
-			print_memory(l, herd_herd_group(h), instance->name,
-				     m.machine, f);
+			print_memory(l, herd_herd_group(h), instance,
+				     m->machine, f);
 	}
-	return 0;
 }
 
 /* ---- work ---- */
@@ -306,9 +330,11 @@ static int list_instance(struct listing *l, const struct herd_herd *h,
 {
 	CLEANUP(herd_report_lines_deinit) struct herd_report_lines lines = { 0 };
 	CLEANUP(herd_instance_deinit) struct herd_instance instance = { 0 };
+	CLEANUP(herd_report_memory_deinit) struct herd_report_memory m = { .n = 0 };
 	CLEANUP_FREE struct herd_finding *findings = NULL;
 	struct herd_report r = { .txn = l->txn, .herd = h,
 				 .instance = &instance };
+	size_t at = 0;
 	int err = herd_instance_get(l->txn, id, &instance);
 
 	if (!err)
@@ -318,6 +344,8 @@ static int list_instance(struct listing *l, const struct herd_herd *h,
 	if (!err)
 		err = herd_report_lines_make(&r, !l->expand && !l->json, &lines,
 					     diag);
+	if (!err)
+		err = get_memory(l, &instance, &m, diag);
 	if (err)
 		return err;
 	count(l, &lines);
@@ -326,6 +354,7 @@ static int list_instance(struct listing *l, const struct herd_herd *h,
 	for (size_t i = 0; i < lines.n; i++) {
 		if (!wanted(l, &lines.v[i]))
 			continue;
+		list_memory(l, h, instance.name, &m, lines.v[i].score, &at);
 		if (l->json)
 			json_line(l, herd_herd_group(h), instance.name, names,
 				  &lines, &lines.v[i]);
@@ -335,8 +364,8 @@ static int list_instance(struct listing *l, const struct herd_herd *h,
 		if (l->out.len > 1u << 16)
 			flush(&l->out);
 	}
-	err = list_memory(l, h, &instance, diag);
-	return err ? err : herd_buf_error(&l->out);
+	list_memory(l, h, instance.name, &m, 0, &at);
+	return herd_buf_error(&l->out);
 }
 
 static void cleanup_herd(struct herd_herd **h)

@@ -37,6 +37,9 @@ done
 for f in docs/man/*.1; do
 	cmp -s "$f" "$p/share/man/man1/$(basename "$f")" || complain "$f"
 done
+for f in list report status mount attach detach keep acquire; do
+	grep -q memory "$p/share/man/man1/herdfs-$f.1" || complain "herdfs-$f.1 has no word on memory"
+done
 "$p/bin/herdfs" --version >/dev/null || complain "the program does not run"
 for link in "$p/sbin/mount.herdfs" "$root/usr/sbin/mount.herdfs"; do
 	[ "$(realpath "$link")" = "$(realpath "$p/bin/herdfs")" ] ||

@@ -27,6 +27,13 @@ done
 
 "$HERDFS" list --asg mini --all --json >"$dir/list.json" || fail "list"
 "$LAB/memory_found.py" "$dir/list.json" "$out/$bad/key.json" $bad || fail "not what was planted"
+# the most dangerous first, be it on the disk or in memory
+"$HERDFS" list --asg mini --instance $bad >"$dir/list" || fail "list"
+awk '$4 == "'$bad'" { print $1 }' "$dir/list" >"$dir/scores"
+sort -rnc "$dir/scores" || fail "list is not in order of score"
+# of this herd, paths stand between what is of memory
+awk '$4 == "'$bad'" { print ($7 == "memory") }' "$dir/list" | uniq | wc -l >"$dir/turns"
+[ "$(cat "$dir/turns")" -gt 3 ] || { fail "memory is no part of the order"; cat "$dir/list"; }
 # the other way round: who runs a file
 "$HERDFS" why --asg mini --instance $bad /usr/lib/.kw >"$dir/why" || fail "why"
 grep -q 'Processes that run it' "$dir/why" || fail "why does not tell who runs it"
