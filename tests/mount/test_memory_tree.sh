@@ -98,6 +98,17 @@ timeout 60 find "$mnt" -path '*memory*' -ls >"$dir/ls" 2>"$dir/errors" || fail "
 timeout 60 getfattr --absolute-names -R -d -m - "$deviant" >/dev/null 2>"$dir/errors"
 [ -s "$dir/errors" ] && fail "getfattr: $(head -3 "$dir/errors")"
 
+# a process has what README.md says
+p=$(echo "$bad"/all/memory/1-*)
+sed -n '/<pid>-<comm>/,/deviant\/memory\/kernel/p' README.md | sed '1d;$d' |
+	sed -n 's/^ \{12\}\([a-z]\)/\1/p' | sed 's/   .*//' | tr -s ' /' '\n' |
+	grep . >"$dir/items"
+[ "$(wc -l <"$dir/items")" -ge 10 ] || fail "README.md's tree is not understood"
+while read -r item; do
+	# of changed pages this one has none
+	[ "$item" = pages ] || [ -e "$p/$item" ] || fail "README.md has $item, the tree has not"
+done <"$dir/items"
+
 # ---- gdb ----
 
 if command -v gdb >/dev/null; then
