@@ -13,11 +13,14 @@
 #include "tools/commands.h"
 #include "tools/common.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <getopt.h>
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/stat.h>
 
 struct options {
 	struct herd_job job;	/* what is the same for all instances */
@@ -278,6 +281,25 @@ static int one_instance(struct options *o, char **images, size_t n)
 	return GO_ON;
 }
 
+/*
+ * Most kernels need none, and then nobody would look: what cannot be opened is
+ * told before it matters.
+ */
+static int check_symbols(const char *path)
+{
+	CLEANUP_FD int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	struct stat st = { .st_mode = 0 };
+
+	if (fd < 0 || fstat(fd, &st)) {
+		herd_tool_warn("--symbols: %s: %s", path, strerror(errno));
+		return HERD_EXIT_FAILED;
+	}
+	if (S_ISREG(st.st_mode) || S_ISDIR(st.st_mode))
+		return GO_ON;
+	herd_tool_warn("--symbols: %s: is neither a file nor a folder", path);
+	return HERD_EXIT_FAILED;
+}
+
 /* What is about disks says nothing of memory. */
 static int check_memory(const struct options *o)
 {
@@ -289,7 +311,7 @@ static int check_memory(const struct options *o)
 		return USAGE("--disk, --baseline, --identity, --no-identity and "
 			     "--read-all are not for --memory: the instance is "
 			     "attached already; name it by --instance");
-	return GO_ON;
+	return o->job.symbols ? check_symbols(o->job.symbols) : GO_ON;
 }
 
 static int check_names(const struct options *o, char *const *names, size_t n)

@@ -143,6 +143,10 @@ unmount "$mnt"
 grep -q 'already' "$dir/out" || fail "not told that it was there"
 "$HERDFS" attach --asg mini --instance $bad --memory "$out/mini-6.1/memory.raw" >"$dir/out" 2>&1 &&
 	fail "another's memory was taken"
+# a symbol file that is not there is told, also where none is needed
+"$HERDFS" attach --asg mini --instance $bad --memory "$out/$bad/memory.raw" \
+	--symbols "$dir/none" >"$dir/out" 2>&1 && fail "--symbols of nothing"
+grep -qF "$dir/none: No such file" "$dir/out" || { fail "--symbols: not told"; cat "$dir/out"; }
 "$HERDFS" detach --quiet --asg mini --memory $bad || fail "detach --memory"
 "$HERDFS" detach --quiet --asg mini --memory $bad 2>/dev/null && fail "detached twice"
 "$HERDFS" status --json | grep -q '"state": "present"' || fail "the others' memory is gone, too"
