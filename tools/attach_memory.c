@@ -60,8 +60,13 @@ static int find_instance(struct herd_worker *w)
 		err = herd_instance_find(t, group.id, w->job->instance,
 					 &w->reference_record);
 	herd_txn_abort(t);
-	/* herd_memory_attach says it */
-	return err == -ENOENT ? 0 : err;
+	if (!err && w->reference_record.detached)
+		err = -ENOENT;
+	/* before its disks are looked for, and said to be missing */
+	return err != -ENOENT ? err :
+	       herd_diag_set(diag, err, w->job->instance, HERD_NO_OFFSET,
+			     "is not attached to %s: attach its disks first",
+			     w->job->group);
 }
 
 /* Without its disks programs in memory are compared with nothing. */

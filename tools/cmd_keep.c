@@ -81,6 +81,9 @@ static int import(const struct keep *k, const char *path,
 					"kept is read from files") :
 			  herd_memory_probe(path, k->format, &img, diag);
 
+	if (err)
+		herd_diag_set(diag, err, path, HERD_NO_OFFSET, "%s",
+			      strerror(-err));
 	if (!err)
 		err = lock_in(&img, k->to, diag);
 	if (!err)
@@ -146,10 +149,14 @@ static int export(const struct keep *k, const char *path)
 					 "%s", strerror(errno)) :
 		  herd_keep_probe(path, &img, &diag);
 
+	if (err)	/* whoever knows more has said it */
+		herd_diag_set(&diag, err, path, HERD_NO_OFFSET, "%s",
+			      strerror(-err));
 	if (!err)
 		err = herd_keep_export(&img, fd, &diag);
 	if (!err && !standard && fsync(fd))
-		err = -errno;
+		err = herd_diag_set(&diag, -errno, k->export, HERD_NO_OFFSET,
+				    "%s", strerror(errno));
 	/* half an image is none */
 	if (err && fd >= 0 && !standard)
 		unlink(k->export);
@@ -181,8 +188,10 @@ int herd_cmd_keep(int argc, char **argv)
 				       "no image is named");
 	if (k.export)
 		return herd_tool_finish(export(&k, argv[optind]));
-	if (mkdir(k.to, 0700) && errno != EEXIST)
-		return herd_tool_fail(NULL, -errno);
+	if (mkdir(k.to, 0700) && errno != EEXIST) {
+		herd_tool_warn("%s: %s", k.to, strerror(errno));
+		return herd_tool_finish(HERD_EXIT_FAILED);
+	}
 	for (int i = optind; i < argc; i++)
 		status |= import_in_child(&k, argv[i]);
 	return herd_tool_finish(status);

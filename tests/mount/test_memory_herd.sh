@@ -147,6 +147,13 @@ grep -q 'already' "$dir/out" || fail "not told that it was there"
 "$HERDFS" attach --asg mini --instance $bad --memory "$out/$bad/memory.raw" \
 	--symbols "$dir/none" >"$dir/out" 2>&1 && fail "--symbols of nothing"
 grep -qF "$dir/none: No such file" "$dir/out" || { fail "--symbols: not told"; cat "$dir/out"; }
+# who is not there is told, and nothing else
+for who in "mini nobody" "nogroup $bad"; do
+	"$HERDFS" attach --asg "${who% *}" --instance "${who#* }" --memory "$out/$bad/memory.raw" \
+		>"$dir/out" 2>&1 && fail "attached to $who"
+	[ "$(wc -l <"$dir/out")" -eq 1 ] && grep -q 'is not attached to' "$dir/out" ||
+		{ fail "$who: not one line"; cat "$dir/out"; }
+done
 "$HERDFS" detach --quiet --asg mini --memory $bad || fail "detach --memory"
 "$HERDFS" detach --quiet --asg mini --memory $bad 2>/dev/null && fail "detached twice"
 "$HERDFS" status --json | grep -q '"state": "present"' || fail "the others' memory is gone, too"

@@ -49,6 +49,19 @@ grep -q 'is there already' "$dir/out" || { fail "not told"; cat "$dir/out"; }
 "$HERDFS" keep --export "$dir/x" "$dir/i-0.raw" >"$dir/out" 2>&1 && fail "no kept image"
 [ ! -e "$dir/x" ] || fail "half an image was left"
 
+# one line, which names what is not to be had
+nameless() {	# NAME OPTION…
+	local name=$1
+	shift
+	"$HERDFS" keep "$@" >"$dir/out" 2>&1 && fail "keep $*: succeeded"
+	[ "$(wc -l <"$dir/out")" -eq 1 ] && grep -qF "${name##*/}: " "$dir/out" ||
+		{ fail "keep $*: does not name $name"; cat "$dir/out"; }
+}
+nameless "$dir/no.keep" --export "$dir/x" "$dir/no.keep"
+nameless "$dir/no.lime" --to "$keep" "$dir/no.lime"
+nameless /proc/no --to /proc/no "$dir/i-0.raw"
+nameless /proc/no --export /proc/no "$keep/i-0.raw.keep"
+
 # a list that names what lies elsewhere
 sed 's|i-0.raw.pack|../secret.pa|' "$keep/i-0.raw.keep" >"$keep/evil.keep"
 "$HERDFS" keep --export "$dir/x" "$keep/evil.keep" >"$dir/out" 2>&1 && fail "out of its folder"
