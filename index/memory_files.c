@@ -311,6 +311,19 @@ void herd_process_missing(const struct herd_machine *m,
 
 /* ---- pages ---- */
 
+const char *herd_page_change_name(enum herd_page_change_kind kind)
+{
+	static const char *const kinds[HERD_CHANGE_MAX] = {
+		[HERD_CHANGE_OTHER] = "written over",
+		[HERD_CHANGE_BREAKPOINTS] = "breakpoints (int3)",
+		[HERD_CHANGE_RELOCATIONS] = "relocations of the file's own",
+		[HERD_CHANGE_TAIL] = "behind the file's end",
+		[HERD_CHANGE_UNWRITTEN] = "not yet written to the disk",
+	};
+
+	return (unsigned)kind < HERD_CHANGE_MAX ? kinds[kind] : "?";
+}
+
 /* The herd's page, where it is known: the disk's, when the herd has the same
    file, else what most siblings have in memory. */
 static void put_herd(const struct herd_page_beside *h, struct herd_buf *out)
@@ -378,13 +391,6 @@ void herd_process_page(const struct herd_machine *m,
 		[HERD_AGAINST_NOTHING] = "nothing: neither the page cache nor "
 					 "the disk has it",
 	};
-	static const char *const kinds[HERD_CHANGE_MAX] = {
-		[HERD_CHANGE_OTHER] = "written over",
-		[HERD_CHANGE_BREAKPOINTS] = "breakpoints (int3)",
-		[HERD_CHANGE_RELOCATIONS] = "relocations of the file's own",
-		[HERD_CHANGE_TAIL] = "behind the file's end",
-		[HERD_CHANGE_UNWRITTEN] = "not yet written to the disk",
-	};
 	char hex[65];
 
 	herd_buf_printf(out, "file\t");
@@ -412,13 +418,10 @@ void herd_process_page(const struct herd_machine *m,
 	herd_buf_printf(out,
 			"change\t%s\nbytes\t%u, the first at 0x%x of the "
 			"page\n",
-			(unsigned)c->kind < HERD_CHANGE_MAX ? kinds[c->kind] :
-							      "?",
-			c->bytes, c->first);
+			herd_page_change_name(c->kind), c->bytes, c->first);
 	put_herd(herd, out);
 	put_siblings(&herd->others, out);
 }
-
 
 /* ---- why.json ---- */
 

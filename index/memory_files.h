@@ -52,6 +52,9 @@ void herd_process_page(const struct herd_machine *m,
 		       const struct herd_page_beside *herd,
 		       struct herd_buf *out);
 
+/* "written over", … */
+const char *herd_page_change_name(enum herd_page_change_kind kind);
+
 /* A table of the processes: all of them or those that are shown. f (may be
    NULL): the finding of each, by index. */
 void herd_memory_processes(const struct herd_machine *m,

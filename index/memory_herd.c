@@ -195,41 +195,45 @@ int herd_page_beside(struct herd_txn *t, const struct herd_memory_herd *mh,
 
 /* ---- the other way round ---- */
 
-static bool is_path(const struct herd_machine *m, uint32_t file,
-		    const char *path, size_t len)
+bool herd_memory_is_path(const struct herd_machine *m, uint32_t file,
+			 const char *path, size_t len)
 {
-	const char *own;
+	const char *own = file < m->n_files ? m->files[file].path : "";
 
-	if (file >= m->n_files || m->files[file].deleted)
-		return false;
-	own = m->files[file].path;
 	return own[0] == '/' && strlen(own + 1) == len &&
 	       memcmp(own + 1, path, len) == 0;
 }
 
-static bool executes(const struct herd_machine *m, const struct herd_process *p,
-		     const char *path, size_t len)
+/* HERD_NO_INDEX: it executes no such file. */
+static uint32_t executes(const struct herd_machine *m,
+			 const struct herd_process *p, const char *path,
+			 size_t len)
 {
 	for (size_t i = 0; i < p->n_vmas; i++)
 		if ((p->vmas[i].flags & HERD_VM_EXEC) &&
-		    is_path(m, p->vmas[i].file, path, len))
-			return true;
-	return false;
+		    herd_memory_is_path(m, p->vmas[i].file, path, len))
+			return p->vmas[i].file;
+	return HERD_NO_INDEX;
 }
 
 int herd_memory_users(const struct herd_machine *m, const char *path,
 		      size_t len,
-		      int (*fn)(void *arg, const struct herd_process *p,
-				bool is_exe), void *arg)
+		      int (*fn)(void *arg, const struct herd_memory_use *use),
+		      void *arg)
 {
 	int r = 0;
 
 	for (size_t i = 0; i < m->n_processes && !r; i++) {
-		const struct herd_process *p = &m->processes[i];
-		bool exe = is_path(m, p->exe, path, len);
+		struct herd_memory_use use = { .process = &m->processes[i] };
+		uint32_t file = use.process->exe;
 
-		if (exe || executes(m, p, path, len))
-			r = fn(arg, p, exe);
+		use.is_exe = herd_memory_is_path(m, file, path, len);
+		if (!use.is_exe)
+			file = executes(m, use.process, path, len);
+		if (file == HERD_NO_INDEX)
+			continue;
+		use.file = &m->files[file];
+		r = fn(arg, &use);
 	}
 	return r;
 }

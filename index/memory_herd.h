@@ -48,14 +48,21 @@ int herd_page_beside(struct herd_txn *t, const struct herd_memory_herd *mh,
 		     const struct herd_page_change *change,
 		     struct herd_page_beside *ret);
 
-/*
- * The other way round: fn for each process that runs the file of that path
- * (without leading '/') or has it mapped to execute.
- */
+/* The other way round. A file's path here is without leading '/'. */
+bool herd_memory_is_path(const struct herd_machine *m, uint32_t file,
+			 const char *path, size_t len);
+
+struct herd_memory_use {
+	const struct herd_process *process;
+	const struct herd_mfile *file;	/* may be deleted: then it is not what
+					   the disk has there */
+	bool is_exe;	/* else it is mapped to execute */
+};
+/* fn for each process that runs a file of that path, or maps it to execute. */
 int herd_memory_users(const struct herd_machine *m, const char *path,
 		      size_t len,
-		      int (*fn)(void *arg, const struct herd_process *p,
-				bool is_exe), void *arg);
+		      int (*fn)(void *arg, const struct herd_memory_use *use),
+		      void *arg);
 
 /* 0…100: as herd_score is for files. */
 static inline unsigned

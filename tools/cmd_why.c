@@ -18,7 +18,12 @@ static const char usage[] =
 "\n"
 "PATH is one in a mount, …/asg/GROUP/INSTANCE/deviant/disk/etc/passwd (also in\n"
 "herd, volatile, suppressed or all), or, with --asg or where there is but one\n"
-"group, a path as the instance itself sees it: /etc/passwd.\n"
+"group, a path as the instance itself sees it: /etc/passwd. Where memory is\n"
+"attached, it also says which processes run the path and which of its pages\n"
+"are changed in memory.\n"
+"\n"
+"Of a path below memory/ in a mount, or memory.raw, it shows what was found in\n"
+"that memory: of the process, of the kernel, or all.\n"
 "\n"
 "  --asg NAME        the group\n"
 "  --instance NAME   compare this one with its herd, field by field\n"
@@ -43,6 +48,7 @@ struct options {
 struct place {
 	char *buf;
 	const char *mount, *group, *instance, *path;
+	bool in_memory;		/* path is one below memory/ */
 };
 
 static int parse(int argc, char **argv, struct options *o)
@@ -114,18 +120,33 @@ static bool is_view(const char *name)
 			strcmp(name, "all") == 0);
 }
 
-/* Takes …/asg/GROUP/INSTANCE/VIEW/disk/PATH apart; false for another form. */
+static bool is_view_of_memory(const char *name)
+{
+	return strcmp(name, "deviant") == 0 || strcmp(name, "volatile") == 0 ||
+	       strcmp(name, "all") == 0;
+}
+
+/*
+ * Takes …/asg/GROUP/INSTANCE/VIEW/disk/PATH apart, and the same with memory/ or
+ * with memory.raw; false for another form.
+ */
 static bool split_at(char *buf, char *asg, struct place *ret)
 {
 	char *at = asg + 4;
 	char *group = component(&at), *instance = component(&at);
-	char *view = component(&at), *disk = component(&at);
+	char *view = component(&at), *part = component(&at);
+	bool memory;
 
-	if (!instance || !is_view(view) || !disk || strcmp(disk, "disk") != 0)
+	if (!instance || !view)
+		return false;
+	memory = !part ? strcmp(view, "memory.raw") == 0 :
+		 is_view_of_memory(view) && strcmp(part, "memory") == 0;
+	if (!memory && (!is_view(view) || !part || strcmp(part, "disk") != 0))
 		return false;
 	*asg = '\0';
 	*ret = (struct place){ .buf = buf, .mount = buf, .group = group,
-			       .instance = instance, .path = at };
+			       .instance = instance, .path = at,
+			       .in_memory = memory };
 	return true;
 }
 
@@ -355,6 +376,28 @@ static int show(const struct why *w, bool json)
 	return HERD_EXIT_OK;
 }
 
+static int show_machine(struct why *w, const char *path, bool json)
+{
+	CLEANUP_BUF struct herd_buf out = HERD_BUF_INIT;
+	struct herd_diag diag = { .offset = HERD_NO_OFFSET };
+	int err = herd_why_machine(w, path, json, &out, &diag);
+
+	if (err)
+		return herd_tool_fail(&diag, err);
+	fwrite(out.data, 1, out.len, stdout);
+	return HERD_EXIT_OK;
+}
+
+/* A file that was deleted, or never was on a disk, may be running. */
+static int show_or_nobody(struct why *w, bool json)
+{
+	int err = herd_why_is_run(w, &w->on_no_disk);
+
+	if (err)
+		return herd_tool_fail(NULL, err);
+	return w->on_no_disk ? show(w, json) : nobody(w);
+}
+
 static int why(struct why *w, const struct options *o, const struct place *p)
 {
 	struct herd_diag diag = { .offset = HERD_NO_OFFSET };
@@ -370,6 +413,8 @@ static int why(struct why *w, const struct options *o, const struct place *p)
 	if (status)
 		return status;
 	w->mount = p->mount ? p->mount : "";
+	if (p->in_memory)
+		return show_machine(w, p->path, o->json);
 	w->path = p->path ? p->path : o->path;
 	w->path += strspn(w->path, "/");
 	w->path_len = strlen(w->path);
@@ -379,7 +424,7 @@ static int why(struct why *w, const struct options *o, const struct place *p)
 	if (!err)
 		err = gather(w, &diag);
 	if (err == -ENOENT)
-		return nobody(w);
+		return show_or_nobody(w, o->json);
 	return err ? herd_tool_fail(&diag, err) : show(w, o->json);
 }
 

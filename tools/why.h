@@ -37,6 +37,7 @@ struct why {
 	struct why_version *versions;	/* the most frequent first */
 	size_t n_versions, cap_versions;
 	bool all;		/* show every version and name */
+	bool on_no_disk;	/* nobody has it; some process runs it */
 };
 
 /* The version that an instance has; NULL when it is none of the herd. */
@@ -46,10 +47,21 @@ const struct why_version *herd_why_version_of(const struct why *w,
 const struct why_version *herd_why_herd_of(const struct why *w,
 					   const struct herd_finding *f);
 
-/* Who runs it; nothing where no memory is attached (why_memory.c). */
+/* Who runs it, and what of it is changed in memory; nothing where no memory is
+   attached (why_memory.c). */
 struct herd_json;
 int herd_why_users_text(const struct why *w, struct herd_buf *out);
 int herd_why_users_json(const struct why *w, struct herd_json *j);
+/* Whether anybody runs it. */
+int herd_why_is_run(const struct why *w, bool *ret);
+
+/*
+ * A path below memory/ of w->instance, without leading '/' (why_machine.c). ""
+ * is all of it. -ENOENT: its memory is not attached, or has no such process;
+ * diag says which.
+ */
+int herd_why_machine(struct why *w, const char *path, bool json,
+		     struct herd_buf *out, struct herd_diag *diag);
 
 int herd_why_text(const struct why *w, struct herd_buf *out);
 int herd_why_json(const struct why *w, struct herd_buf *out);

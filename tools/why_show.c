@@ -322,8 +322,15 @@ int herd_why_text(const struct why *w, struct herd_buf *out)
 	herd_report_escape(out, w->path, w->path_len);
 	herd_buf_printf(out, " in group ");
 	put(out, w->group.name);
-	herd_buf_printf(out, ", %u member%s: %zu version%s\n", w->group.members,
-			w->group.members == 1 ? "" : "s", w->n_versions,
+	herd_buf_printf(out, ", %u member%s: ", w->group.members,
+			w->group.members == 1 ? "" : "s");
+	if (w->on_no_disk) {
+		herd_buf_printf(out, "on no disk, and in memory\n");
+		int users = herd_why_users_text(w, out);
+
+		return users ? users : herd_buf_error(out);
+	}
+	herd_buf_printf(out, "%zu version%s\n", w->n_versions,
 			w->n_versions == 1 ? "" : "s");
 	if (w->instance)
 		put_instance(w, out);
@@ -378,6 +385,8 @@ int herd_why_json(const struct why *w, struct herd_buf *out)
 	if (w->instance) {
 		herd_json_string(&j, "instance", herd_report_name_of(
 					 &w->names, w->instance));
+	}
+	if (w->instance && !w->on_no_disk) {
 		herd_json_object(&j, "verdict");
 		herd_report_json_verdict(&j, &w->finding, &w->names);
 		if (w->finding.verdict.class != HERD_CLASS_SAME)
@@ -385,7 +394,7 @@ int herd_why_json(const struct why *w, struct herd_buf *out)
 		herd_json_end(&j);
 	}
 	herd_json_array(&j, "versions");
-	for (size_t i = 0; i < w->n_versions; i++)
+	for (size_t i = 0; i < w->n_versions && !w->on_no_disk; i++)
 		json_version(w, &j, &w->versions[i]);
 	herd_json_end(&j);
 	int err = herd_why_users_json(w, &j);

@@ -37,7 +37,7 @@ done
 for f in docs/man/*.1; do
 	cmp -s "$f" "$p/share/man/man1/$(basename "$f")" || complain "$f"
 done
-for f in list report status mount attach detach keep acquire; do
+for f in list why report status mount attach detach keep acquire; do
 	grep -q memory "$p/share/man/man1/herdfs-$f.1" || complain "herdfs-$f.1 has no word on memory"
 done
 "$p/bin/herdfs" --version >/dev/null || complain "the program does not run"

@@ -42,6 +42,20 @@ grep -q 'Processes that run it' "$dir/why" || fail "why does not tell who runs i
 jq -e '[.groups[].instances[].memory] | length == 3 and
 	all(has("processes") and (has("members") or has("deviant") or has("volatile") | not))' \
 	"$dir/status.json" >/dev/null || { fail "status: what it says of memory"; cat "$dir/status.json"; }
+# a file that the disk has unchanged, patched in one process
+planted() { jq -r ".techniques[] | select(.plant == \"$1\").$2" "$out/$bad/key.json"; }
+page=$(($(planted patched-text offset) / 4096))
+"$HERDFS" why --asg mini --instance $bad /lib/x86_64-linux-gnu/libc.so.6 >"$dir/why" || fail "why"
+grep -q "$bad: page $page is changed in process $(planted patched-text pid) .*: written over" "$dir/why" ||
+	{ fail "why does not tell of the patched page $page"; tail -20 "$dir/why"; }
+"$HERDFS" why --asg mini --instance mini-6.1 /lib/x86_64-linux-gnu/libc.so.6 >"$dir/why" || fail "why"
+grep -q 'is changed' "$dir/why" && fail "a healthy one's page is changed"
+# one that no disk has any more
+exe=$("$HERDFS" list --asg mini --json | jq -r "[.memory[] | select(.pid == $(planted deleted-exe pid))][0].key")
+exe=${exe#* } exe=${exe%% *}
+"$HERDFS" why --asg mini "$exe" >"$dir/why" || fail "why of a deleted program"
+grep -q "$(planted deleted-exe pid) .*(deleted)" "$dir/why" || { fail "$exe runs: not told"; cat "$dir/why"; }
+"$HERDFS" why --asg mini /no/such/path 2>/dev/null && fail "why of what nobody has and runs"
 "$HERDFS" report --asg mini --html "$dir/page.html" || fail "report"
 grep -q 'id="memory"' "$dir/page.html" || fail "the page has no memory"
 
@@ -72,6 +86,20 @@ for p in "$at"/deviant/memory/[0-9]*; do
 	head -c 4 "$p/core" | cmp -s - <(printf '\177ELF') || fail "${p##*/}: no ELF core"
 	[ -s "$p/why.json" ] && jq -e .findings "$p/why.json" >/dev/null || fail "${p##*/}: why.json"
 done
+
+# why of a path in the mount says what stands there
+p=$(echo "$at/deviant/memory/$(planted patched-text pid)"-*)
+"$HERDFS" why --json "$p/core" | jq .process >"$dir/why" || fail "why of a process"
+jq . "$p/why.json" | cmp -s - "$dir/why" || fail "why of a process is not its why.json"
+"$HERDFS" why "$p" | grep -q 'patched text' || fail "why of a process: no patched text"
+"$HERDFS" why "$at/deviant/memory/kernel/hooks.txt" | grep -q '^hook sys_call_table' ||
+	fail "why of the kernel: no hook"
+for f in memory.raw deviant/memory deviant/memory/findings.txt; do
+	"$HERDFS" why "$at/$f" >"$dir/why" || fail "why of $f"
+	tail -n +2 "$dir/why" | cmp -s - "$at/deviant/memory/findings.txt" || fail "why of $f: not all findings"
+done
+"$HERDFS" why "$at/all/memory/99999-none" >"$dir/why" 2>&1 && fail "why of no process"
+grep -q 'has no process' "$dir/why" || { fail "no process: not told"; cat "$dir/why"; }
 
 # what /proc said while the image was taken, of every process there is
 python3 - "$at/all/memory" "$out/$bad/oracle.json" <<'END' || fail "the tree and /proc disagree"
