@@ -6,7 +6,7 @@
  *
  * Threads: made by one, then never changed.
  */
-#include "fs/tree_internal.h"
+#include "fs/tree_memory.h"
 #include "index/report.h"
 
 #include <string.h>
@@ -51,6 +51,9 @@ static int make_report(const struct making *m, struct herd_buf *out,
 		break;
 	case HERD_INSTANCE_MANIFEST:
 		err = herd_report_manifest(&r, out, diag);
+		if (!err)
+			err = herd_memory_manifest(m->tree, m->txn, m->instance,
+						   out);
 		break;
 	default:
 		err = herd_report_bodyfile(&r, out, diag);

@@ -39,6 +39,16 @@ static const char *const process_names[HERD_PROCESS_ITEM_MAX] = {
 	[HERD_PROCESS_WHY] = "why.json",
 };
 
+const char *herd_memory_top_name(uint32_t item)
+{
+	return item < HERD_MEMORY_ITEM_MAX ? top_names[item] : NULL;
+}
+
+const char *herd_memory_item_name(uint32_t item)
+{
+	return item < HERD_PROCESS_ITEM_MAX ? process_names[item] : NULL;
+}
+
 /* ---- numbers of others ---- */
 
 static uint64_t sibling(const struct herd_memory_at *at, uint32_t what)

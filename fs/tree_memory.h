@@ -173,6 +173,23 @@ int herd_memory_disks_read(void *arg, const struct herd_mfile *f, uint64_t off,
 /* ---- tree_memory_text.c ---- */
 
 int herd_memory_text(const struct herd_memory_at *at, struct herd_blob **ret);
+/* The same, made anew. */
+int herd_memory_text_make(const struct herd_memory_at *at, struct herd_buf *out);
+
+/* ---- tree_memory_manifest.c ---- */
+
+/*
+ * The part of MANIFEST.sha256 that is of deviant/memory: its texts, but for those
+ * that depend on whether the image is at hand. What it leaves out it says.
+ */
+int herd_memory_manifest(struct herd_tree *t, struct herd_txn *txn,
+			 struct herd_tree_instance *i, struct herd_buf *out);
+
+/* ---- tree_memory.c ---- */
+
+/* Of the folder itself, and of that of a process; NULL: none. */
+const char *herd_memory_top_name(uint32_t item);
+const char *herd_memory_item_name(uint32_t item);
 
 /* ---- tree_memory_names.c ---- */
 

@@ -184,6 +184,13 @@ static int make_of_process(const struct herd_memory_at *at,
 	}
 }
 
+int herd_memory_text_make(const struct herd_memory_at *at, struct herd_buf *out)
+{
+	int err = at->of_process ? make_of_process(at, out) : make_top(at, out);
+
+	return err ? err : herd_buf_error(out);
+}
+
 /* ---- in the cache ---- */
 
 static void blob_destroy(struct herd_cached *c)
@@ -202,10 +209,7 @@ static int blob_make(void *arg, struct herd_cached **ret)
 
 	if (!b)
 		return -ENOMEM;
-	err = at->of_process ? make_of_process(at, &b->buf) :
-			       make_top(at, &b->buf);
-	if (!err)
-		err = herd_buf_error(&b->buf);
+	err = herd_memory_text_make(at, &b->buf);
 	if (err) {
 		blob_destroy(&b->cached);
 		return err == -ENOMEM ? err : -EIO;

@@ -36,6 +36,9 @@ int herd_report_json(const struct herd_report *r, struct herd_buf *out,
  */
 int herd_report_manifest(const struct herd_report *r, struct herd_buf *out,
 			 struct herd_diag *diag);
+/* One more line of it. dir: ends in '/', and has nothing to be escaped. */
+void herd_report_manifest_line(struct herd_buf *out, const uint8_t digest[32],
+			       const char *dir, const char *name, size_t len);
 /* bodyfile, as mactime reads it: what deviates and what is volatile. */
 int herd_report_bodyfile(const struct herd_report *r, struct herd_buf *out,
 			 struct herd_diag *diag);

@@ -66,18 +66,15 @@ static int each_entry(const struct herd_report *r, bool loose,
 /* ---- MANIFEST.sha256 ---- */
 
 /* As sha256sum(1) writes them: a '\' in front says that names are escaped. */
-static void manifest_line(struct herd_buf *out, const char *name, size_t len,
-			  const struct herd_entry *e)
+void herd_report_manifest_line(struct herd_buf *out, const uint8_t digest[32],
+			       const char *dir, const char *name, size_t len)
 {
-	char hex[2 * sizeof(e->digest) + 1];
+	char hex[65];
 
-	if (!S_ISREG(e->mode) || e->digest_kind != HERD_DIGEST_SHA256)
-		return;
 	if (memchr(name, '\\', len) || memchr(name, '\n', len) ||
 	    memchr(name, '\r', len))
 		herd_buf_u8(out, '\\');
-	herd_buf_printf(out, "%s  deviant/disk/",
-			herd_hex(e->digest, sizeof(e->digest), hex));
+	herd_buf_printf(out, "%s  %s", herd_hex(digest, 32, hex), dir);
 	for (size_t i = 0; i < len; i++)
 		switch (name[i]) {
 		case '\\': herd_buf_put(out, "\\\\", 2); break;
@@ -86,6 +83,14 @@ static void manifest_line(struct herd_buf *out, const char *name, size_t len,
 		default: herd_buf_u8(out, (uint8_t)name[i]); break;
 		}
 	herd_buf_u8(out, '\n');
+}
+
+static void manifest_line(struct herd_buf *out, const char *name, size_t len,
+			  const struct herd_entry *e)
+{
+	if (S_ISREG(e->mode) && e->digest_kind == HERD_DIGEST_SHA256)
+		herd_report_manifest_line(out, e->digest, "deviant/disk/", name,
+					  len);
 }
 
 /* A report beside the manifest is evidence too, and there always is one. */
@@ -195,7 +200,8 @@ static const char readme[] =
 "    report.txt             every finding with its reason, the worst first;\n"
 "                           also what could not be read\n"
 "    report.json            the same for programs\n"
-"    MANIFEST.sha256        digests of the files below deviant/disk\n"
+"    MANIFEST.sha256        digests of the files below deviant/disk, and of the\n"
+"                           texts below deviant/memory, not of the dumps there\n"
 "    bodyfile               times of what deviates, for mactime\n"
 "\n"
 "and of an instance whose memory is attached\n"

@@ -101,6 +101,19 @@ done
 "$HERDFS" why "$at/all/memory/99999-none" >"$dir/why" 2>&1 && fail "why of no process"
 grep -q 'has no process' "$dir/why" || { fail "no process: not told"; cat "$dir/why"; }
 
+# what vouches for the texts, here and in a copy
+(cd "$at" && sha256sum -c --strict --quiet MANIFEST.sha256) || fail "MANIFEST.sha256"
+for f in findings.txt kernel/hooks.txt "${p##*/}/environ" "${p##*/}/why.json"; do
+	grep -qF "  deviant/memory/$f" "$at/MANIFEST.sha256" || fail "MANIFEST.sha256 lacks $f"
+done
+mkdir "$dir/copy"
+cp "$at"/{MANIFEST.sha256,bodyfile,report.json,report.txt} "$dir/copy"
+tar -C "$at" -cf - --exclude=core --exclude=vma deviant | tar -C "$dir/copy" -xf -
+echo >>"$dir/copy/deviant/memory/${p##*/}/environ"
+(cd "$dir/copy" && sha256sum -c --quiet MANIFEST.sha256) >"$dir/out" 2>&1
+[ "$(grep -c FAILED "$dir/out")" -eq 1 ] && grep -q "/environ: FAILED" "$dir/out" ||
+	{ fail "a changed text is not noticed"; cat "$dir/out"; }
+
 # what /proc said while the image was taken, of every process there is
 python3 - "$at/all/memory" "$out/$bad/oracle.json" <<'END' || fail "the tree and /proc disagree"
 import json, os, re, sys

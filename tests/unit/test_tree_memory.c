@@ -7,6 +7,7 @@
 #include "tree_fixture.h"
 #include "dump_fixture.h"
 #include "machine_fixture.h"
+#include "acquire/base/sha256.h"
 #include "fs/tree_memory.h"
 
 #include <pthread.h>
@@ -626,6 +627,53 @@ static void the_readme_knows_memory(void **state)
 	herd_tree_close(t);
 }
 
+/* Each line's digest is that of what is there; which there are. */
+static void the_manifest_has_the_texts(void **state)
+{
+	static const char *const want[] = {
+		"/findings.txt\n", "/processes.txt\n", "/900-evil/maps\n",
+		"/900-evil/environ\n", "/900-evil/sockets\n",
+		"/900-evil/why.json\n", "\n# ",
+		"/812-x/pages/0000000000403000-x.txt\n",
+	};
+	static const char *const not[] = { "/core\n", "/status\n", ".bin\n",
+					   "/missing.txt\n", "/exe\n",
+					   "2-kthreadd", "not listed" };
+	struct opener o = { 0 };
+	struct herd_tree *t = open_tree(&o, 8);
+	char *all = all_of(t, in(t, "i-3/MANIFEST.sha256", NULL), NULL);
+	char path[400], hex[65];
+	size_t lines = 0, n;
+	uint8_t digest[32];
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(want); i++)
+		assert_non_null(strstr(all, want[i]));
+	for (size_t i = 0; i < ARRAY_SIZE(not); i++)
+		if (strstr(all, not[i]))
+			fail_msg("%s in %s", not[i], all);
+	for (char *line = all; *line; line += strcspn(line, "\n") + 1) {
+		if (!(line[64] == ' ' && !strncmp(line + 66, "deviant/memory/",
+						  15)))
+			continue;
+		snprintf(path, sizeof(path), "i-3/%.*s",
+			 (int)strcspn(line + 66, "\n"), line + 66);
+		char *text = all_of(t, in(t, path, NULL), &n);
+
+		herd_sha256(text, n, digest);
+		assert_memory_equal(line, herd_hex(digest, 32, hex), 64);
+		free(text);
+		lines++;
+	}
+	assert_true(lines >= 8);
+	free(all);
+	all = all_of(t, in(t, "i-dumb/MANIFEST.sha256", NULL), NULL);
+	assert_null(strstr(all, "memory"));
+	free(all);
+	assert_int_equal(o.opened, 0);	/* out of the index alone */
+	herd_tree_close(t);
+}
+
 static void attributes(void **state)
 {
 	struct opener o = { 0 };
@@ -834,6 +882,7 @@ static void a_damaged_record(void **state)
 	begins(t, "i-3/all/memory/812-x/exe", "frame 64");
 	in(t, "i-3/report.txt", NULL);
 	in(t, "i-2/memory.raw", NULL);
+	has_text(t, "i-3/MANIFEST.sha256", "could not be read");
 	herd_tree_close(t);
 	attach_memory(1);
 }
@@ -927,6 +976,7 @@ int main(void)
 		cmocka_unit_test(a_program_from_cache_and_disk),
 		cmocka_unit_test(what_was_not_judged),
 		cmocka_unit_test(the_readme_knows_memory),
+		cmocka_unit_test(the_manifest_has_the_texts),
 		cmocka_unit_test(attributes),
 		cmocka_unit_test(the_whole_memory),
 		cmocka_unit_test(who_has_none_shows_none),
