@@ -42,6 +42,20 @@ grep -q 'Processes that run it' "$dir/why" || fail "why does not tell who runs i
 jq -e '[.groups[].instances[].memory] | length == 3 and
 	all(has("processes") and (has("members") or has("deviant") or has("volatile") | not))' \
 	"$dir/status.json" >/dev/null || { fail "status: what it says of memory"; cat "$dir/status.json"; }
+# a rule hides a file on the disk, and who runs it no less
+cat >"$dir/policy" <<'END'
+suppress /usr/lib/.kw
+  allow = executable
+  reason = a test
+  owner = test@example.org
+  expires = 2030-03-31
+END
+"$HERDFS" list --asg mini --all --policy "$dir/policy" >"$dir/list" || fail "list --policy"
+grep -q ' suppressed .* /usr/lib/\.kw ' "$dir/list" || fail "the rule does not count"
+grep ' process [0-9]* .*/usr/lib/\.kw ' "$dir/list" >"$dir/out"
+grep -q ' deviant .*named like a kernel thread' "$dir/out" || { fail "a rule hid a process"; cat "$dir/list"; }
+grep -q 'deviates on the disk' "$dir/out" && { fail "what a rule hides is said against a process"; cat "$dir/out"; }
+
 # a file that the disk has unchanged, patched in one process
 planted() { jq -r ".techniques[] | select(.plant == \"$1\").$2" "$out/$bad/key.json"; }
 page=$(($(planted patched-text offset) / 4096))
