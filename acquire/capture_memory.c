@@ -214,17 +214,25 @@ static int begin_one(struct herd_memory_capturing *g, size_t i)
 static void begin(struct herd_memory_capturing *g, size_t i)
 {
 	struct herd_memory_captured *m = &g->c->v[i];
+	int r;
 
 	make_keys(g, i);
-	if (herd_memory_at_home(g, i)) {
+	r = herd_memory_at_home(g, i);
+	if (!r) {
 		m->already = true;
 		return;
 	}
-	if (!herd_memory_take_record(g, i)) {	/* of a run before */
+	if (r == -ENOENT)
+		r = herd_memory_take_record(g, i);
+	else
+		m->err = r;
+	if (!r) {	/* of a run before */
 		m->already = g->one[i].uploaded = true;
 		return;
 	}
-	if (!g->o.dry_run)
+	if (r == -EEXIST)
+		m->err = r;
+	if (!m->err && !g->o.dry_run)
 		m->err = begin_one(g, i);
 }
 

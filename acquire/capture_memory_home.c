@@ -68,6 +68,16 @@ static void make_record(const struct herd_memory_capturing *g, size_t i,
 			(long long)m->ended);
 }
 
+/* Whether a field of a record is what make_record would write for it. */
+static bool has_field(const char *record, const char *key, const char *value)
+{
+	struct herd_buf field CLEANUP_BUF = HERD_BUF_INIT;
+
+	put_field(&field, key, value);
+	herd_buf_u8(&field, '\0');
+	return !field.failed && strstr(record, (const char *)field.data);
+}
+
 /* The value of a field of a record as make_record writes it. */
 static bool get_field(const char *record, const char *key, char *ret, size_t size)
 {
@@ -98,14 +108,20 @@ static bool get_number(const char *record, const char *key, uint64_t *ret)
 	       herd_aws_uint(text, INT64_MAX, ret);
 }
 
-static int parse_record(const char *record, struct herd_memory_captured *m)
+/* -EEXIST: it is another case's, or another group's. */
+static int parse_record(const struct herd_memory_capturing *g,
+			const char *record, struct herd_memory_captured *m)
 {
 	uint64_t began, ended;
 	char instance[HERD_AWS_ID_SIZE], hex[80];
 
 	if (!get_field(record, "instance", instance, sizeof(instance)) ||
-	    strcmp(instance, m->instance) ||
-	    !get_field(record, "sha256", hex, sizeof(hex)) ||
+	    strcmp(instance, m->instance))
+		return -EBADMSG;
+	if (!has_field(record, "case", g->o.case_id) ||
+	    !has_field(record, "group", g->o.group))
+		return -EEXIST;
+	if (!get_field(record, "sha256", hex, sizeof(hex)) ||
 	    herd_memory_unhex(hex, m->sha256) ||
 	    !get_number(record, "bytes", &m->bytes) ||
 	    !get_number(record, "began", &began) ||
@@ -135,7 +151,11 @@ int herd_memory_take_record(struct herd_memory_capturing *g, size_t i)
 	if (!r)
 		r = herd_buf_error(&text);
 	if (!r)
-		r = parse_record((const char *)text.data, &g->c->v[i]);
+		r = parse_record(g, (const char *)text.data, &g->c->v[i]);
+	if (r == -EEXIST)
+		herd_diag_set(&g->c->v[i].diag, r, g->one[i].record_key,
+			      HERD_NO_OFFSET, "is of another case or group: "
+			      "give another --prefix or --case");
 	if (!r)
 		r = herd_s3_size(g->aws, &image, &bytes, NULL);
 	return r ? r : bytes == g->c->v[i].bytes ? 0 : -ENOENT;
@@ -162,26 +182,94 @@ static char *path_of(const struct herd_memory_capturing *g, size_t i,
 			suffix) < 0 ? NULL : path;
 }
 
-bool herd_memory_at_home(struct herd_memory_capturing *g, size_t i)
+/* -ENOENT: none that can be read. */
+static int read_record(struct herd_memory_capturing *g, size_t i,
+		       const char *path)
+{
+	char text[RECORD_MAX + 1];
+	FILE *f = fopen(path, "re");
+	size_t n;
+	int r;
+
+	if (!f)
+		return -ENOENT;
+	n = fread(text, 1, RECORD_MAX, f);
+	text[n] = '\0';
+	fclose(f);
+	r = parse_record(g, text, &g->c->v[i]);
+	return r == -EBADMSG ? -ENOENT : r;
+}
+
+static int hash_file(const char *path, uint8_t ret[32])
+{
+	CLEANUP_FD int fd = open(path, O_RDONLY | O_CLOEXEC);
+	CLEANUP_FREE char *range = malloc(RANGE);
+	struct herd_sha256 *h = herd_sha256_create();
+	int r = fd < 0 ? -errno : range && h ? 0 : -ENOMEM;
+
+	while (!r) {
+		ssize_t n = read(fd, range, RANGE);
+
+		if (!n)
+			break;
+		if (n > 0)
+			herd_sha256_update(h, range, (size_t)n);
+		else if (errno != EINTR)
+			r = -errno;
+	}
+	if (!r)
+		herd_sha256_final(h, ret);
+	herd_sha256_destroy(h);
+	return r;
+}
+
+/* Whether the image is the one of which its record tells. */
+static int check_image(struct herd_memory_capturing *g, size_t i,
+		       const char *path)
+{
+	struct herd_memory_captured *m = &g->c->v[i];
+	uint8_t digest[32];
+	struct stat st;
+	int r;
+
+	if (stat(path, &st))
+		return -errno;
+	if (!S_ISREG(st.st_mode) || (uint64_t)st.st_size != m->bytes)
+		return -EBADMSG;
+	/* a dry run is to be quick */
+	r = g->o.dry_run ? 0 : hash_file(path, digest);
+	if (!r && !g->o.dry_run && memcmp(digest, m->sha256, sizeof(digest)) != 0)
+		r = -EBADMSG;
+	return r;
+}
+
+/*
+ * What lies there with its record and is not what is wanted may be evidence: it
+ * is not written over, and not taken for it either.
+ */
+int herd_memory_at_home(struct herd_memory_capturing *g, size_t i)
 {
 	struct herd_memory_captured *m = &g->c->v[i];
 	CLEANUP_FREE char *image = path_of(g, i, "");
 	CLEANUP_FREE char *record = path_of(g, i, ".json");
-	char text[RECORD_MAX + 1];
-	struct stat st;
-	FILE *f = image && record ? fopen(record, "re") : NULL;
-	size_t n;
+	int r = image && record ? read_record(g, i, record) : -ENOMEM;
 
-	if (!f)
-		return false;
-	n = fread(text, 1, RECORD_MAX, f);
-	text[n] = '\0';
-	fclose(f);
-	if (parse_record(text, m) || stat(image, &st) || !S_ISREG(st.st_mode) ||
-	    (uint64_t)st.st_size != m->bytes)
-		return false;
-	m->path = TAKE_PTR(image);
-	return true;
+	if (r == -EEXIST)
+		return herd_diag_set(&m->diag, r, image, HERD_NO_OFFSET,
+				     "is of another case or group: give another "
+				     "folder by --to");
+	if (!r)
+		r = check_image(g, i, image);
+	if (r == -EBADMSG)
+		return herd_diag_set(&m->diag, r, image, HERD_NO_OFFSET,
+				     "is not the image of the record beside it "
+				     "(size or SHA-256): move both away");
+	if (r && r != -ENOENT)
+		return herd_diag_set(&m->diag, r, image ? image : g->o.dir,
+				     HERD_NO_OFFSET, "%s", strerror(-r));
+	if (!r)
+		m->path = TAKE_PTR(image);
+	return r;
 }
 
 static int write_all(int fd, const void *bytes, size_t len)

@@ -44,9 +44,13 @@ int herd_memory_command(struct herd_memory_capturing *g, size_t i);
 
 /* 64 digits; -EBADMSG. */
 int herd_memory_unhex(const char *text, uint8_t ret[32]);
-/* Whether image and record of instance i lie in the folder already. */
-bool herd_memory_at_home(struct herd_memory_capturing *g, size_t i);
-/* The record in S3 into c->v[i]; -ENOENT: there is none. */
+/*
+ * Image and record of instance i lie in the folder already. -ENOENT: they do not;
+ * -EEXIST: another case's or group's do; -EBADMSG: the image is another one.
+ */
+int herd_memory_at_home(struct herd_memory_capturing *g, size_t i);
+/* The record in S3 into c->v[i]; -ENOENT: there is none; -EEXIST: it is another
+   case's or group's. */
 int herd_memory_take_record(struct herd_memory_capturing *g, size_t i);
 int herd_memory_put_record(struct herd_memory_capturing *g, size_t i);
 /* -EBADMSG: it is not what the instance sent. */

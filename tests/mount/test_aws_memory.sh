@@ -96,6 +96,21 @@ memory "$dir/out" || fail "from S3"
 cmp -s "$dir/${ids[0]}.sent" "$dir/home/${ids[0]}.avml" || fail "another image came from S3"
 [ "$(aws_stat actions.SendCommand.ok)" -eq 3 ] || fail "a command was sent for what is in S3"
 
+# another case does not take it for its own, nor writes over it
+for o in "--case m2" "--case m1x"; do
+	# shellcheck disable=SC2086
+	memory "$dir/out" $o && fail "$o: took another case's image"
+	[ "$(grep -c 'is of another case or group' "$dir/out")" -eq 3 ] || { fail "$o"; cat "$dir/out"; }
+done
+# nor is what was changed taken, also when its size is the same
+printf 'changed' | dd of="$dir/home/${ids[2]}.avml" bs=1 seek=20000000 conv=notrunc status=none
+memory "$dir/out" && fail "took a changed image"
+grep -q "${ids[2]}.avml: is not the image of the record" "$dir/out" || { fail "changed"; cat "$dir/out"; }
+[ "$(grep -c 'from before' "$dir/out")" -eq 2 ] || { fail "the others"; cat "$dir/out"; }
+dd if="$dir/home/${ids[2]}.avml" bs=1 skip=20000000 count=7 status=none | grep -q changed ||
+	fail "a changed image was written over"
+[ "$(aws_stat actions.SendCommand.ok)" -eq 3 ] || fail "a command was sent for another case"
+
 # ---- what goes wrong ----------------------------------------------------------------------
 
 one() {	# CASE FILE [options]: of the first instance alone
@@ -138,6 +153,9 @@ wrong w-bit 'SHA-256 is not the one'
 aws_control '{"faults": [{"action": "GetObject", "kind": "corrupt", "every": 3}]}'
 wrong w-script 'is another one\|is not the one that was put'
 aws_control '{"faults": []}'
+# two cases whose names make the same key
+one w_key "$dir/out" || { fail "w_key"; cat "$dir/out"; }
+wrong 'w key' 'is of another case or group'
 # nothing of the failures is left to be paid for
 [ "$(aws_stat actions.AbortMultipartUpload.ok)" -eq 4 ] ||
 	fail "$(aws_stat actions.AbortMultipartUpload.ok) uploads ended, not 4"
