@@ -28,7 +28,17 @@ static void put_why(struct herd_page *p, const char *why)
 	}
 }
 
-/* Already escaped for terminals; once more for the page. */
+/* What is escaped for people already, with its "\xHH" as they are. */
+static void put_made(struct herd_page *p, struct herd_buf *text)
+{
+	herd_buf_u8(text, 0);
+	if (text->failed)
+		p->out->failed = true;
+	else
+		herd_page_string(p->out, (const char *)text->data);
+	text->len = 0;
+}
+
 static void put_subject(struct herd_page *p, const struct herd_machine *m,
 			const struct herd_machine_finding *f)
 {
@@ -36,11 +46,10 @@ static void put_subject(struct herd_page *p, const struct herd_machine *m,
 
 	herd_report_memory_subject(m, f, &text);
 	put(p, "<b class=\"any\">");
-	herd_page_text(p->out, text.data, text.failed ? 0 : text.len);
+	put_made(p, &text);
 	put(p, "</b> ");
-	text.len = 0;
 	herd_report_memory_marks(f->marks, &text);
-	herd_page_text(p->out, text.data, text.failed ? 0 : text.len);
+	put_made(p, &text);
 }
 
 static void put_findings(struct herd_page *p, const struct herd_report_memory *m)
@@ -80,7 +89,8 @@ static int put_member(struct herd_page *p, const struct herd_page_member *member
 	put(p, "<h3 class=\"any\">");
 	herd_page_string(p->out, member->name);
 	put(p, "</h3><p class=\"dim\">Linux ");
-	herd_page_string(p->out, m.machine->facts.release);
+	herd_page_text(p->out, m.machine->facts.release,
+		       strlen(m.machine->facts.release));
 	put(p, ", ");
 	herd_page_count(p->out, m.machine->n_processes, "process", "processes");
 	put(p, ", ");

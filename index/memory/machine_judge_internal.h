@@ -50,7 +50,7 @@ void herd_norm_text(struct herd_buf *out, const char *text, size_t len,
 void herd_norm_kthread(struct herd_buf *out, const char *comm);
 /* "libssl.so.3.0.1" → "libssl.so"; else as it is. */
 void herd_norm_library(struct herd_buf *out, const char *path);
-/* As it is, but on one line. */
+/* As it is, but on one line: control characters as "^[" and the like. */
 void herd_norm_clean(struct herd_buf *out, const char *text, size_t len);
 const char *herd_base_name(const char *path);
 bool herd_word_in(const char *word, const char *const *list);

@@ -7,14 +7,31 @@
 #include <ctype.h>
 #include <string.h>
 
+static bool is_control(char c)
+{
+	return (unsigned char)c < 0x20 || c == 0x7f;
+}
+
+/*
+ * As cat -v has them: ESC is "^[". So names that differ stay different, no digits
+ * come in that would pass for a number, and cleaning twice is cleaning once.
+ */
 void herd_norm_clean(struct herd_buf *out, const char *text, size_t len)
 {
-	char *p = len ? herd_buf_extend(out, len) : NULL;
+	size_t n = 0;
+	char *p;
 
-	for (size_t i = 0; p && i < len; i++)
-		p[i] = (unsigned char)text[i] < 0x20 || text[i] == 0x7f ?
-			       '?' :
-			       text[i];
+	for (size_t i = 0; i < len; i++)
+		n += 1 + is_control(text[i]);
+	p = n ? herd_buf_extend(out, n) : NULL;
+	for (size_t i = 0; p && i < len; i++) {
+		if (!is_control(text[i])) {
+			*p++ = text[i];
+			continue;
+		}
+		*p++ = '^';
+		*p++ = (char)(text[i] ^ 0x40);
+	}
 }
 
 static bool parts_words(char c)
@@ -46,6 +63,7 @@ void herd_norm_text(struct herd_buf *out, const char *text, size_t len,
 	if (!clean.len || clean.failed)
 		return;
 	p = (const char *)clean.data;
+	len = clean.len;
 	while (i < len) {
 		size_t n = host_at(p + i, len - i, hostname);
 

@@ -9,6 +9,8 @@
 #include "machine_fixture.h"
 #include "acquire/base/sha256.h"
 #include "fs/tree_memory.h"
+#include "index/knowledge.h"
+#include "index/report_html.h"
 
 #include <pthread.h>
 
@@ -41,6 +43,10 @@ static void make_machine(bool odd, struct herd_process v[PROCESSES],
 	static struct herd_module modules[] = {
 		{ .name = "dummy", .used_by = (char *)"", .state = 'L',
 		  .seen = HERD_MODULE_LIST } };
+	static struct herd_hook hooks[] = {
+		{ .kind = HERD_HOOK_SYSCALL, .number = 62,
+		  .name = (char *)"sys_call_table[62]",
+		  .target_name = (char *)"<\xc2\x9b\x1b> [x]" } };
 	static struct herd_socket sockets[] = {
 		{ .ino = 5, .family = 2, .type = 1, .protocol = 6, .state = 10,
 		  .local = { 127, 0, 0, 1 }, .local_port = 22,
@@ -93,6 +99,8 @@ static void make_machine(bool odd, struct herd_process v[PROCESSES],
 	m->uptime_ns = 100000000000;
 	m->modules = modules;
 	m->n_modules = 1;
+	m->hooks = hooks;
+	m->n_hooks = odd;
 	m->sockets = sockets;
 	m->n_sockets = 2;
 	m->page_changes = changes;
@@ -627,6 +635,43 @@ static void the_readme_knows_memory(void **state)
 	herd_tree_close(t);
 }
 
+/* What an image has for names is escaped once, for people and for the page. */
+static void a_hostile_name_on_the_page(void **state)
+{
+	struct herd_diag diag = { .offset = HERD_NO_OFFSET };
+	const struct herd_knowledge_files none = { .rules = "/dev/null" };
+	struct herd_report_page asked = { .txn = NULL };
+	struct herd_knowledge *k = NULL;
+	struct herd_memory_herd *memory = NULL;
+	struct herd_buf out = HERD_BUF_INIT;
+	struct herd_herd *h = NULL;
+	struct herd_txn *txn = NULL;
+	struct herd_group g;
+
+	(void)state;
+	assert_int_equal(herd_txn_begin(herd.store, false, &txn, NULL), 0);
+	assert_int_equal(herd_group_find(txn, "web", &g), 0);
+	assert_int_equal(herd_herd_make(txn, &g, &h, NULL), 0);
+	assert_int_equal(herd_memory_herd_make(txn, h, &memory, NULL), 0);
+	assert_int_equal(herd_knowledge_open(&none, 0, &k, NULL), 0);
+	herd_herd_set_knowledge(h, k);
+	asked.txn = txn;
+	asked.herd = h;
+	asked.memory = memory;
+	if (herd_report_html(&asked, &out, &diag))
+		fail_msg("%s", diag.message);
+	herd_buf_u8(&out, 0);
+	assert_non_null(strstr((char *)out.data, "hook sys_call_table[62] -&gt; "
+			       "&lt;\\xc2\\x9b^[&gt; [x]"));
+	assert_null(strstr((char *)out.data, "\\x5cx"));
+	assert_null(memchr(out.data, 0x1b, out.len));
+	herd_memory_herd_destroy(memory);
+	herd_herd_destroy(h);
+	herd_knowledge_close(k);
+	herd_txn_abort(txn);
+	herd_buf_deinit(&out);
+}
+
 /* Each line's digest is that of what is there; which there are. */
 static void the_manifest_has_the_texts(void **state)
 {
@@ -976,6 +1021,7 @@ int main(void)
 		cmocka_unit_test(a_program_from_cache_and_disk),
 		cmocka_unit_test(what_was_not_judged),
 		cmocka_unit_test(the_readme_knows_memory),
+		cmocka_unit_test(a_hostile_name_on_the_page),
 		cmocka_unit_test(the_manifest_has_the_texts),
 		cmocka_unit_test(attributes),
 		cmocka_unit_test(the_whole_memory),
