@@ -89,7 +89,8 @@ static bool known_extension(const char *ext)
 	for (size_t i = 0; i < ARRAY_SIZE(known); i++)
 		if (strcasecmp(ext, known[i]) == 0)
 			return true;
-	return false;
+	/* QEMU's formats are called so: kdump-zlib, kdump-raw-lzo … */
+	return strncasecmp(ext, "kdump-", 6) == 0;
 }
 
 /* ".001" of a split image, or ".aa" as split(1) has it. */

@@ -202,6 +202,12 @@ grep -q 'already' "$dir/out" || fail "not told that it was there"
 "$HERDFS" attach --asg mini --instance $bad --memory "$out/$bad/memory.raw" \
 	--symbols "$dir/none" >"$dir/out" 2>&1 && fail "--symbols of nothing"
 grep -qF "$dir/none: No such file" "$dir/out" || { fail "--symbols: not told"; cat "$dir/out"; }
+# whose it is by the file's name, without what says that it is one
+for end in kdump kdump-zlib kdump-raw-lzo lime raw.keep; do
+	ln -sf "$out/$bad/memory.raw" "$dir/nobody.$end"
+	"$HERDFS" attach --asg mini --memory "$dir/nobody.$end" >"$dir/out" 2>&1
+	grep -q '^herdfs: mini/nobody: ' "$dir/out" || { fail "nobody.$end: another name"; cat "$dir/out"; }
+done
 # who is not there is told, and nothing else
 for who in "mini nobody" "nogroup $bad"; do
 	"$HERDFS" attach --asg "${who% *}" --instance "${who#* }" --memory "$out/$bad/memory.raw" \
