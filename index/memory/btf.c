@@ -70,8 +70,8 @@ uint32_t herd_btf_hash(const char *p)
 {
 	uint32_t h = 2166136261u;
 
-	for (; *p; p++)
-		h = (h ^ (uint8_t)*p) * 16777619u;
+	for (unsigned i = 0; p[i] && i < HERD_BTF_NAME_MAX; i++)
+		h = (h ^ (uint8_t)p[i]) * 16777619u;
 	return h ^ h >> 15;
 }
 
@@ -265,31 +265,42 @@ static bool is_struct(uint32_t kind)
 	return kind == HERD_BTF_STRUCT || kind == HERD_BTF_UNION;
 }
 
-/* The first type of a name after the one before (0: of all); 0: none. */
-static uint32_t by_name(const struct herd_btf *b, const char *name,
-			uint32_t before)
-{
-	uint32_t id = before ? b->next[before] :
-			       b->heads[herd_btf_hash(name) & b->mask];
+/* The types of a name, one after the other. */
+struct by_name {
+	const char *name;
+	uint32_t at; /* the one given last; 0 at first */
+	unsigned tries;
+};
 
-	while (id &&
-	       strcmp(herd_btf_string(b, herd_btf_get32(b->types + b->at[id])),
-		      name))
-		id = b->next[id];
-	return id;
+/* 0: no more. */
+static uint32_t next_of(const struct herd_btf *b, struct by_name *n)
+{
+	uint32_t id = n->at ? b->next[n->at] :
+			      b->heads[herd_btf_hash(n->name) & b->mask];
+
+	for (; id; id = b->next[id]) {
+		if (n->tries++ == HERD_BTF_TRIES_MAX)
+			return 0;
+		if (!strcmp(herd_btf_string(
+				    b, herd_btf_get32(b->types + b->at[id])),
+			    n->name))
+			break;
+	}
+	return n->at = id;
 }
 
 int herd_btf_sizeof(const struct herd_btf *b, const char *type, uint32_t *ret)
 {
+	struct by_name structs = { .name = type }, all = structs;
 	struct herd_btf_type t;
-	uint32_t id = 0;
+	uint32_t id;
 
 	/* structs are what is meant where a typedef is named alike */
-	while ((id = by_name(b, type, id)))
+	while ((id = next_of(b, &structs)))
 		if (herd_btf_type(b, id, &t) && is_struct(t.kind) &&
 		    !herd_btf_size(b, id, ret))
 			return 0;
-	while ((id = by_name(b, type, id)))
+	while ((id = next_of(b, &all)))
 		if (!herd_btf_size(b, id, ret))
 			return 0;
 	return -ENOENT;
@@ -429,9 +440,10 @@ int herd_btf_field(const struct herd_btf *b, const char *type,
 		   const char *member, struct herd_field *ret)
 {
 	struct lookup l = { b, WORK_MAX };
-	uint32_t id = 0;
+	struct by_name types = { .name = type };
+	uint32_t id;
 
-	while ((id = by_name(b, type, id)))
+	while ((id = next_of(b, &types)))
 		if (find_path(&l, id, member, ret))
 			return 0;
 	return -ENOENT;

@@ -11,6 +11,11 @@
 #include <string.h>
 
 #define HERD_BTF_CHAIN_MAX 32 /* typedefs of typedefs, nested structs */
+/* What a name's hash is made of, and how many that share a place in a table are
+   looked at for one question: a blob may have a million types, all of one
+   endless name. */
+#define HERD_BTF_NAME_MAX 512 /* bytes; the kernel's own limit of a symbol */
+#define HERD_BTF_TRIES_MAX 1024
 
 struct herd_btf {
 	uint8_t *bytes;
@@ -30,6 +35,7 @@ struct herd_btf {
 		int64_t value;
 	} * enumerators;
 	uint32_t *enum_heads, n_enumerators, enum_mask;
+	bool too_many; /* enumerators: there is no table of them */
 };
 
 struct herd_btf_type {
@@ -90,6 +96,7 @@ void herd_btf_member_at(const struct herd_btf_type *t, uint32_t i,
 			uint32_t *ret_name, struct herd_btf_found *ret);
 bool herd_btf_to_field(const struct herd_btf *b, struct herd_btf_found f,
 		       struct herd_field *ret);
+/* Of the first HERD_BTF_NAME_MAX bytes. */
 uint32_t herd_btf_hash(const char *p);
 
 #endif

@@ -37,8 +37,10 @@ static int make(struct herd_btf *b)
 	for (uint32_t id = 1; id <= b->n; id++)
 		if (herd_btf_type(b, id, &t) && is_enum(t.kind))
 			n += t.vlen;
-	if (n > ENUMERATORS_MAX)
-		return -EOVERFLOW;
+	if (n > ENUMERATORS_MAX) {
+		b->too_many = true;
+		return -ENOENT;
+	}
 	while (heads < n)
 		heads *= 2;
 	b->enumerators = calloc((size_t)n + 1, sizeof(*b->enumerators));
@@ -71,16 +73,22 @@ static int make(struct herd_btf *b)
 
 int herd_btf_enumerator(struct herd_btf *b, const char *name, int64_t *ret)
 {
-	if (!b->enumerators) {
+	unsigned tries = 0;
+
+	if (!b->enumerators && !b->too_many) {
 		int err = make(b);
 
 		if (err)
-			return err == -ENOMEM ? err : -ENOENT;
+			return err;
 	}
+	if (!b->enumerators)
+		return -ENOENT;
 	for (uint32_t i = b->enum_heads[herd_btf_hash(name) & b->enum_mask]; i;
 	     i = b->enumerators[i - 1].next) {
 		const struct herd_btf_enumerator *e = &b->enumerators[i - 1];
 
+		if (tries++ == HERD_BTF_TRIES_MAX)
+			break;
 		if (!strcmp(herd_btf_string(b, e->name), name)) {
 			*ret = e->value;
 			return 0;

@@ -194,6 +194,95 @@ static void test_same_names(void **state)
 	herd_btf_destroy(b);
 }
 
+/* A million types and values, all of one name of 16 MB: read byte by byte for
+   each of them it would take days. */
+static void test_endless_names(void **state)
+{
+	const size_t n = 1u << 20, long_name = 16u << 20;
+	const uint32_t kinds[] = { 8, 6 };	/* typedefs, an enum's values */
+	struct fake_btf made;
+	struct herd_btf *b;
+	uint32_t size;
+	int64_t v;
+
+	(void)state;
+	for (unsigned k = 0; k < ARRAY_SIZE(kinds); k++) {
+		fake_btf_begin(&made);
+		memset(herd_buf_extend(&made.strings, long_name), 'x',
+		       long_name);
+		herd_buf_u8(&made.strings, 0);
+		for (size_t i = 0; i < n - 16; i++) {
+			if (k && i % 65535 == 0) {
+				herd_buf_le32(&made.types, 0);
+				herd_buf_le32(&made.types, kinds[k] << 24 |
+					(uint32_t)(n - 16 - i < 65535 ?
+						   n - 16 - i : 65535));
+				herd_buf_le32(&made.types, 4);
+			}
+			herd_buf_le32(&made.types, 1);
+			herd_buf_le32(&made.types, kinds[0] << 24);
+			if (!k)
+				herd_buf_le32(&made.types, 1);
+		}
+		b = finish(&made);
+		assert_int_equal(herd_btf_sizeof(b, "task", &size), -ENOENT);
+		for (unsigned i = 0; i < 100; i++)
+			assert_int_equal(herd_btf_enumerator(b, "KIND", &v),
+					 -ENOENT);
+		herd_btf_destroy(b);
+	}
+}
+
+/* Names that share all that is hashed are told apart all the same. */
+static void test_long_names(void **state)
+{
+	char name[2][1200];
+	struct fake_btf made;
+	struct herd_btf *b;
+	uint32_t size;
+
+	(void)state;
+	fake_btf_begin(&made);
+	for (unsigned i = 0; i < 2; i++) {
+		memset(name[i], 'x', sizeof(name[i]));
+		name[i][sizeof(name[i]) - 2] = (char)('a' + i);
+		name[i][sizeof(name[i]) - 1] = '\0';
+		fake_type(&made, name[i], 4, 0, false, 8 + i);
+	}
+	b = finish(&made);
+	for (unsigned i = 0; i < 2; i++) {
+		assert_int_equal(herd_btf_sizeof(b, name[i], &size), 0);
+		assert_int_equal(size, 8 + i);
+	}
+	name[1][sizeof(name[1]) - 2] = 'c';
+	assert_int_equal(herd_btf_sizeof(b, name[1], &size), -ENOENT);
+	herd_btf_destroy(b);
+}
+
+/* No question is answered by looking at all of a million of one name. */
+static void test_crowd(void **state)
+{
+	struct fake_btf made;
+	struct herd_btf *b;
+	struct herd_field f;
+	int64_t v;
+
+	(void)state;
+	fake_btf_begin(&made);
+	uint32_t u32 = fake_type(&made, "u32", 1, 0, false, 4);
+	herd_buf_le32(&made.types, 32);
+	for (unsigned i = 0; i < 5000; i++) {
+		fake_type(&made, "crowd", 4, 1, false, 4);
+		fake_member(&made, i == 1000 ? "near" : i == 4000 ? "far" : "m",
+			    u32, 0, 0);
+	}
+	b = finish(&made);
+	expect_field(b, "crowd", "near", FIELD(0, 4, 0, 0));
+	assert_int_equal(herd_btf_field(b, "crowd", "far", &f), -ENOENT);
+	assert_int_equal(herd_btf_enumerator(b, "crowd", &v), -ENOENT);
+	herd_btf_destroy(b);
+}
+
 static void ask_all(struct herd_btf *b)
 {
 	static const char *const words[] = { "task", "pair", "page", "kind" };
@@ -461,6 +550,9 @@ int main(void)
 		cmocka_unit_test(test_old_bits),
 		cmocka_unit_test(test_endless),
 		cmocka_unit_test(test_same_names),
+		cmocka_unit_test(test_endless_names),
+		cmocka_unit_test(test_long_names),
+		cmocka_unit_test(test_crowd),
 		cmocka_unit_test(test_damage),
 		cmocka_unit_test(test_isf),
 		cmocka_unit_test(test_isf_damage),
