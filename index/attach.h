@@ -19,7 +19,9 @@ struct herd_progress {
 	_Atomic uint32_t stage;		/* enum herd_stage */
 };
 enum herd_stage { HERD_STAGE_OPEN, HERD_STAGE_COMPARE, HERD_STAGE_READ,
-		  HERD_STAGE_HASH, HERD_STAGE_STORE, HERD_STAGE_DONE };
+		  HERD_STAGE_HASH, HERD_STAGE_STORE, HERD_STAGE_DONE,
+		  /* of an image of memory, between OPEN and STORE */
+		  HERD_STAGE_KERNEL, HERD_STAGE_MACHINE, HERD_STAGE_PAGES };
 
 /* A token of the instance's own that its image may not tell. */
 struct herd_attach_token {

@@ -89,9 +89,12 @@ static int read_machine(struct attach *w, struct herd_diag *diag)
 	const struct herd_kernel_options o = { .symbols = w->a->symbols };
 	int err = herd_phys_create(w->a->source, &w->phys);
 
-	stage(w, HERD_STAGE_READ);
+	stage(w, HERD_STAGE_KERNEL);
+	if (!err && w->a->progress)
+		herd_phys_watch(w->phys, &w->a->progress->beat);
 	if (!err)
 		err = herd_kernel_open(w->phys, notes, &o, &w->kernel, diag);
+	stage(w, HERD_STAGE_MACHINE);
 	if (!err)
 		err = herd_machine_read(w->kernel, notes, HERD_READ_ALL,
 					&w->machine, diag);
@@ -115,7 +118,7 @@ static int compare_pages(struct attach *w, struct herd_diag *diag)
 					  w->group.reference, disk_source, w,
 					  &w->disk);
 
-	stage(w, HERD_STAGE_HASH);
+	stage(w, HERD_STAGE_PAGES);
 	if (!err)
 		err = herd_machine_pages(w->machine, w->phys,
 					 herd_memory_disk_read, w->disk, &pages,

@@ -51,6 +51,9 @@ const char *herd_stage_text(uint32_t stage)
 		"comparing", [HERD_STAGE_READ] = "reading names",
 		[HERD_STAGE_HASH] = "hashing", [HERD_STAGE_STORE] = "storing",
 		[HERD_STAGE_DONE] = "done",
+		[HERD_STAGE_KERNEL] = "looking for the kernel in memory",
+		[HERD_STAGE_MACHINE] = "reading memory",
+		[HERD_STAGE_PAGES] = "comparing programs in memory with the disk",
 	};
 
 	return stage < ARRAY_SIZE(names) ? names[stage] : "working";
@@ -62,14 +65,17 @@ static void show_progress(struct herd_watch *w, double now)
 	uint64_t done = atomic_load(&p->bytes_done);
 	uint64_t todo = atomic_load(&p->bytes_todo);
 	char a[32], b[16], c[16], d[16];
+	uint64_t entries = atomic_load(&p->entries);
 	double took = now - w->began;
 
 	if (!w->show || now - w->shown < 0.2)
 		return;
 	w->shown = now;
-	fprintf(stderr, "\r\033[K%s: %s, %s entries", w->label,
-		herd_stage_text(atomic_load(&p->stage)),
-		herd_tool_count(atomic_load(&p->entries), a, sizeof(a)));
+	fprintf(stderr, "\r\033[K%s: %s", w->label,
+		herd_stage_text(atomic_load(&p->stage)));
+	if (entries)	/* memory has none */
+		fprintf(stderr, ", %s entries",
+			herd_tool_count(entries, a, sizeof(a)));
 	if (todo && done <= todo)
 		fprintf(stderr, ", %s of %s (%u%%), %s/s",
 			herd_tool_bytes(done, b, sizeof(b)),

@@ -26,6 +26,7 @@ static void scan_chunk(struct scan *s, uint64_t start, size_t n)
 	struct herd_source *source = herd_phys_source(s->phys);
 	bool whole = !herd_source_read(source, s->chunk, n, start, NULL);
 
+	herd_phys_beat(s->phys);
 	for (size_t at = 0; at < n && !s->found; at += HERD_PAGE) {
 		uint8_t *page = s->chunk + at;
 
@@ -139,6 +140,7 @@ void herd_kernel_scan_banner(struct herd_phys *phys, char *ret, size_t max)
 			budget -= n < budget ? n : budget;
 			if (herd_source_read(source, chunk, n, from, NULL))
 				end = chunk;
+			herd_phys_beat(phys);
 			while ((p = memmem(p, (size_t)(end - p), BANNER,
 					   sizeof(BANNER) - 1))) {
 				if (take_banner(p, (size_t)(end - p), ret, max))

@@ -236,10 +236,12 @@ int herd_reader_args(struct herd_reader *r, struct herd_diag *diag)
 					   diag) :
 			-ENOMEM;
 
-	for (size_t i = 0; i < r->m->n_processes && !err; i++)
+	for (size_t i = 0; i < r->m->n_processes && !err; i++) {
+		herd_reader_beat(r);
 		if (r->m->processes[i].mm)
 			err = read_process(r, &t, &r->m->processes[i], buf,
 					   &left);
+	}
 	return err;
 }
 
@@ -310,7 +312,9 @@ int herd_reader_programs(struct herd_reader *r, struct herd_diag *diag)
 	int err =
 		herd_kernel_fields(r->k, wanted, ARRAY_SIZE(wanted), &t, diag);
 
-	for (size_t i = 0; i < r->m->n_processes && !err; i++)
+	for (size_t i = 0; i < r->m->n_processes && !err; i++) {
+		herd_reader_beat(r);
 		err = read_program(r, &t, &r->m->processes[i]);
+	}
 	return err;
 }

@@ -237,8 +237,10 @@ int herd_reader_fds(struct herd_reader *r, struct herd_diag *diag)
 	int err;
 
 	err = herd_kernel_fields(r->k, wanted, ARRAY_SIZE(wanted), &f.t, diag);
-	for (size_t i = 0; i < r->m->n_processes && !err; i++)
+	for (size_t i = 0; i < r->m->n_processes && !err; i++) {
+		herd_reader_beat(r);
 		err = read_process(&f, &r->m->processes[i]);
+	}
 	if (err == -EOVERFLOW) {
 		herd_reader_problem(r, "open files",
 				    "more than %u: the rest "

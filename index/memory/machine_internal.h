@@ -32,6 +32,12 @@ struct herd_reader {
 	struct herd_seen_map problems;	/* digest of (where, text) → index */
 };
 
+/* Work goes on: for loops whose steps may find all that they read in a cache. */
+static inline void herd_reader_beat(const struct herd_reader *r)
+{
+	herd_phys_beat(herd_kernel_phys(r->k));
+}
+
 /* Counts the same (where, text) once. where and text are copied. */
 void herd_reader_problem(struct herd_reader *r, const char *where,
 			 const char *fmt, ...) __attribute__((format(printf, 3, 4)));

@@ -236,6 +236,7 @@ static int read_parts(struct herd_reader *r, struct herd_diag *diag)
 		if (!(r->parts & steps[i].part))
 			continue;
 		herd_diag_clear(&d);
+		herd_reader_beat(r);
 		err = steps[i].read(r, &d);
 		if (err == -ENOMEM)
 			return herd_diag_set(diag, err, NULL, HERD_NO_OFFSET,

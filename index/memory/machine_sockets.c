@@ -406,8 +406,10 @@ int herd_reader_sockets(struct herd_reader *r, struct herd_diag *diag)
 	int err;
 
 	err = find_types(&s, diag);
-	for (size_t i = 0; i < r->m->n_processes && !err; i++)
+	for (size_t i = 0; i < r->m->n_processes && !err; i++) {
+		herd_reader_beat(r);
 		err = add_of_process(&s, &r->m->processes[i]);
+	}
 	if (!err)
 		err = herd_socket_tables(&s);
 	if (err == -EOVERFLOW) {

@@ -307,6 +307,7 @@ static int fill(struct herd_tasks *w)
 	for (size_t i = 0; i < m->n_processes && !err; i++) {
 		uint32_t j;
 
+		herd_reader_beat(w->r);
 		if (herd_seen_has(&w->map, m->processes[i].task, &j))
 			err = herd_task_process(w, &w->v[j], &m->processes[i]);
 	}

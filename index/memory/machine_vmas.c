@@ -388,9 +388,11 @@ int herd_reader_vmas(struct herd_reader *r, struct herd_diag *diag)
 	struct vma_reader v = { .r = r, .mem = herd_walk_kernel(r->k) };
 	int err = prepare(&v, diag);
 
-	for (size_t i = 0; i < r->m->n_processes && !err; i++)
+	for (size_t i = 0; i < r->m->n_processes && !err; i++) {
+		herd_reader_beat(r);
 		if (r->m->processes[i].mm)
 			err = read_process(&v, &r->m->processes[i]);
+	}
 	herd_seen_deinit(&v.ops);
 	return err;
 }

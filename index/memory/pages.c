@@ -7,6 +7,7 @@
 
 #include "acquire/base/cleanup.h"
 
+#include <stdatomic.h>
 #include <string.h>
 
 #define SETS 512u
@@ -25,6 +26,7 @@ struct herd_phys {
 	uint8_t next[SETS]; /* who goes next */
 	struct herd_extents ranges;
 	int failed; /* see herd_phys_failed */
+	_Atomic uint64_t *beat; /* may be NULL */
 };
 
 int herd_phys_create(struct herd_source *source, struct herd_phys **ret)
@@ -34,6 +36,7 @@ int herd_phys_create(struct herd_source *source, struct herd_phys **ret)
 	if (!p)
 		return -ENOMEM;
 	p->source = source;
+	p->beat = NULL;
 	p->ranges = (struct herd_extents){ 0 };
 	p->failed = 0;
 	p->pages = malloc((size_t)SETS * WAYS * HERD_PAGE);
@@ -64,6 +67,17 @@ void herd_phys_destroy(struct herd_phys *p)
 	errno = saved;
 }
 
+void herd_phys_watch(struct herd_phys *p, _Atomic uint64_t *beat)
+{
+	p->beat = beat;
+}
+
+void herd_phys_beat(struct herd_phys *p)
+{
+	if (p->beat)
+		atomic_fetch_add_explicit(p->beat, 1, memory_order_relaxed);
+}
+
 struct herd_source *herd_phys_source(struct herd_phys *p)
 {
 	return p->source;
@@ -90,6 +104,7 @@ static bool take(struct herd_phys *p, void *buf, size_t len, uint64_t off)
 {
 	int err = herd_source_read(p->source, buf, len, off, NULL);
 
+	herd_phys_beat(p);
 	if (err && err != -ENODATA && err != -EBADMSG && err != -EOPNOTSUPP &&
 	    !p->failed)
 		p->failed = err;

@@ -18,6 +18,13 @@ struct herd_phys;
 /* source: as acquire/memory.h opens it; borrowed. */
 int herd_phys_create(struct herd_source *source, struct herd_phys **ret);
 void herd_phys_destroy(struct herd_phys *p);
+/*
+ * beat (may be NULL; borrowed): moves with every read of the image and with
+ * every herd_phys_beat, for who watches whether work goes on. Work that reads
+ * nothing new for long, or past the cache, beats itself.
+ */
+void herd_phys_watch(struct herd_phys *p, _Atomic uint64_t *beat);
+void herd_phys_beat(struct herd_phys *p);
 struct herd_source *herd_phys_source(struct herd_phys *p);
 /* Exactly len bytes; -ENODATA where the image has none. No diag: callers meet
    this all the time and count it. */

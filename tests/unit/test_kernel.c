@@ -238,6 +238,43 @@ static void test_nothing(void **state)
 	expect(&o, "no Linux kernel found", "");
 }
 
+static bool count_page(void *arg, uint64_t addr, const uint8_t *page)
+{
+	(void)addr;
+	(void)page;
+	++*(unsigned *)arg;
+	return false;
+}
+
+/* Who watches sees that all of a memory is looked through. */
+static void test_beat(void **state)
+{
+	struct fake_options options = { .layout = FAKE_NEW, .levels = 4 };
+	_Atomic uint64_t beat = 0;
+	struct fake_kernel f;
+	struct herd_source *source;
+	struct herd_phys *phys;
+	char banner[64];
+	unsigned pages = 0;
+
+	(void)state;
+	fake_make(&f, &options);
+	memset(f.memory, 0xcc, FAKE_SIZE);
+	phys = fake_phys(&f, &source);
+	herd_phys_watch(phys, &beat);
+	assert_int_equal(herd_kernel_scan(phys, false, count_page, &pages,
+					  NULL), 0);
+	assert_true(pages > FAKE_SIZE / 2 / HERD_PAGE);
+	/* one a MiB at least, and nothing that is met in the pages */
+	assert_in_range(beat, pages / 256, pages / 256 + 8);
+	beat = 0;
+	herd_kernel_scan_banner(phys, banner, sizeof(banner));
+	assert_in_range(beat, FAKE_SIZE >> 20, (FAKE_SIZE >> 20) + 8);
+	herd_phys_destroy(phys);
+	herd_source_destroy(source);
+	fake_free(&f);
+}
+
 static void test_no_types(void **state)
 {
 	struct fake_options options = { .levels = 4, .no_btf = true };
@@ -463,6 +500,7 @@ int main(void)
 		cmocka_unit_test(test_no_percpu_rule),
 		cmocka_unit_test(test_values),
 		cmocka_unit_test(test_nothing),
+		cmocka_unit_test(test_beat),
 		cmocka_unit_test(test_no_types),
 		cmocka_unit_test(test_banner_only),
 		cmocka_unit_test(test_foreign),

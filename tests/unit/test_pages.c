@@ -127,6 +127,34 @@ static void test_physical(void **state)
 		}
 }
 
+/* The beat moves when the image is read, and else only when it is asked to. */
+static void test_beat(void **state)
+{
+	static uint8_t big[3 * HERD_PAGE];
+	_Atomic uint64_t beat = 0;
+	uint8_t byte;
+
+	(void)state;
+	herd_phys_beat(phys);	/* nobody watches */
+	herd_phys_watch(phys, &beat);
+	assert_int_equal(beat, 0);
+	assert_non_null(herd_phys_page(phys, 0x5000));
+	assert_int_equal(beat, 1);
+	assert_non_null(herd_phys_page(phys, 0x5000));	/* has it */
+	assert_int_equal(beat, 1);
+	assert_int_equal(herd_phys_read(phys, 0x6000, &byte, 1), 0);
+	assert_int_equal(beat, 2);
+	assert_int_equal(herd_phys_read(phys, 0x5000, big, sizeof(big)), 0);
+	assert_int_equal(beat, 3);	/* past the cache */
+	assert_null(herd_phys_page(phys, 17u << 20));
+	assert_int_equal(beat, 4);	/* a gap had to be looked for as well */
+	herd_phys_beat(phys);
+	assert_int_equal(beat, 5);
+	herd_phys_watch(phys, NULL);
+	assert_non_null(herd_phys_page(phys, 0x9000));
+	assert_int_equal(beat, 5);
+}
+
 /* Tables of 4 levels at TOP (or of 5 at 0x9000 above it); user half at 1 GiB. */
 static void make_tables(int levels, uint64_t mask)
 {
@@ -386,6 +414,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_physical, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_beat, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_look, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_read, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_each, set_up, tear_down),
