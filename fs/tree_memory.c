@@ -145,15 +145,39 @@ static uint64_t data_of(const struct herd_memory_at *at, uint64_t start,
 	return sum;
 }
 
+/* Without the image (it cannot be read then) it is as large as all VMAs. */
 static int stat_core(const struct herd_memory_at *at, struct stat *st)
 {
 	struct herd_tree_core *c;
+	struct herd_core whole;
 	int err = herd_tree_core_get(at, &c);
 
+	if (!err) {
+		set_size(st, c->c.size,
+			 c->c.header.len + data_of(at, 0, UINT64_MAX));
+		herd_cache_put(&at->tree->cache, &c->cached);
+		return 0;
+	}
+	if (err != -ENOMEM)
+		err = herd_core_make(herd_memory_machine_of(at), at->process,
+				     NULL, &whole);
 	if (err)
 		return err;
-	set_size(st, c->c.size, c->c.header.len + data_of(at, 0, UINT64_MAX));
-	herd_cache_put(&at->tree->cache, &c->cached);
+	set_size(st, whole.size, 0);
+	herd_core_deinit(&whole);
+	return 0;
+}
+
+static int stat_vma(const struct herd_memory_at *at, struct stat *st)
+{
+	const struct herd_vma *v = &herd_memory_process_of(at)->vmas[at->sub];
+	uint64_t size;
+	int err = herd_memory_vma_size(at, &size);
+
+	if (err == -ENOMEM)
+		return err;
+	set_size(st, err ? v->end - v->start : size,
+		 data_of(at, v->start, v->end));
 	return 0;
 }
 
@@ -189,7 +213,6 @@ int herd_memory_getattr(struct herd_tree *t, uint64_t node, struct stat *ret)
 {
 	LEASE(l, t);
 	CLEANUP_MEMORY_AT struct herd_memory_at at;
-	const struct herd_vma *v;
 	struct herd_time taken;
 	int err = herd_memory_at_init(&at, t, l.txn, node);
 
@@ -210,10 +233,7 @@ int herd_memory_getattr(struct herd_tree *t, uint64_t node, struct stat *ret)
 		stat_file(&at, ret);
 		return 0;
 	case HERD_MEMORY_IS_VMA:
-		v = &herd_memory_process_of(&at)->vmas[at.sub];
-		set_size(ret, v->end - v->start,
-			 data_of(&at, v->start, v->end));
-		return 0;
+		return stat_vma(&at, ret);
 	case HERD_MEMORY_IS_PAGE:
 		set_size(ret, HERD_PAGE, HERD_PAGE);
 		return 0;

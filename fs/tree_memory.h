@@ -151,6 +151,8 @@ int herd_tree_dump_get(const struct herd_memory_at *at, uint32_t process,
 		       uint32_t file, struct herd_tree_dump **ret);
 int herd_tree_core_get(const struct herd_memory_at *at,
 		       struct herd_tree_core **ret);
+/* Bytes of a file of vma/: its end may be cut (herd_dump_vma_end). */
+int herd_memory_vma_size(const struct herd_memory_at *at, uint64_t *ret);
 /* The map behind a CORE, FILE or VMA. */
 int herd_memory_dump_of(const struct herd_memory_at *at,
 			struct herd_tree_dump **ret);

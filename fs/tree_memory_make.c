@@ -10,6 +10,7 @@ struct making {
 	struct herd_tree_instance *instance;
 	struct herd_tree_machine *machine; /* held by who asks */
 	const struct herd_memory_at *at;
+	const struct herd_tree_dump *dump; /* of a core; held by who asks */
 	uint32_t process, file;
 };
 
@@ -444,6 +445,19 @@ int herd_tree_dump_get(const struct herd_memory_at *at, uint32_t process,
 	return err;
 }
 
+int herd_memory_vma_size(const struct herd_memory_at *at, uint64_t *ret)
+{
+	const struct herd_vma *v = &herd_memory_process_of(at)->vmas[at->sub];
+	struct herd_tree_dump *d;
+	int err = herd_tree_dump_get(at, at->process, HERD_NO_INDEX, &d);
+
+	if (err)
+		return err;
+	*ret = herd_dump_vma_end(d->d, v) - v->start;
+	herd_cache_put(&at->tree->cache, &d->cached);
+	return 0;
+}
+
 int herd_memory_dump_of(const struct herd_memory_at *at,
 			struct herd_tree_dump **ret)
 {
@@ -467,7 +481,8 @@ static int core_make(void *arg, struct herd_cached **ret)
 {
 	const struct making *k = arg;
 	struct herd_tree_core *c = calloc(1, sizeof(*c));
-	int err = c ? herd_core_make(k->machine->m, k->process, &c->c) :
+	int err = c ? herd_core_make(k->machine->m, k->process, k->dump->d,
+				     &c->c) :
 		      -ENOMEM;
 
 	if (err) {
@@ -485,13 +500,20 @@ int herd_tree_core_get(const struct herd_memory_at *at,
 		       struct herd_tree_core **ret)
 {
 	struct making m = { .machine = at->machine, .process = at->process };
+	struct herd_tree_dump *d;
 	struct herd_cached *c;
-	int err = herd_cache_get(
+	/* before: while something is made nothing else may be asked for */
+	int err = herd_tree_dump_get(at, at->process, HERD_NO_INDEX, &d);
+
+	if (err)
+		return err;
+	m.dump = d;
+	err = herd_cache_get(
 		&at->tree->cache,
 		(struct herd_cache_key){ HERD_CACHED_CORE,
 					 at->instance->record.id, at->process },
 		core_make, &m, &c);
-
+	herd_cache_put(&at->tree->cache, &d->cached);
 	if (!err)
 		*ret = (struct herd_tree_core *)c;
 	return err;

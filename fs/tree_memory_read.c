@@ -143,7 +143,6 @@ static int read_text(const struct herd_memory_at *at, uint64_t off, size_t len,
 static int size_of(const struct herd_memory_at *at, uint64_t *ret)
 {
 	const struct herd_machine *m = herd_memory_machine_of(at);
-	const struct herd_vma *v;
 	struct herd_tree_core *c;
 	int err;
 
@@ -156,9 +155,7 @@ static int size_of(const struct herd_memory_at *at, uint64_t *ret)
 		herd_cache_put(&at->tree->cache, &c->cached);
 		return 0;
 	case HERD_MEMORY_IS_VMA:
-		v = &herd_memory_process_of(at)->vmas[at->sub];
-		*ret = v->end - v->start;
-		return 0;
+		return herd_memory_vma_size(at, ret);
 	case HERD_MEMORY_IS_FILE:
 		*ret = m->files[herd_memory_file_of(at)].size;
 		return 0;
@@ -223,7 +220,8 @@ static int seek_dump(const struct herd_memory_at *at, uint64_t off,
 		break;
 	case HERD_MEMORY_IS_VMA:
 		v = &herd_memory_process_of(at)->vmas[at->sub];
-		*ret = herd_dump_seek(d->d, v->start + off, v->end, hole) -
+		*ret = herd_dump_seek(d->d, v->start + off, v->start + size,
+				      hole) -
 		       v->start;
 		break;
 	default:

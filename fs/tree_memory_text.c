@@ -83,12 +83,9 @@ static int make_status(const struct herd_memory_at *at, struct herd_buf *out)
 	const struct herd_process *p = herd_memory_process_of(at);
 	struct herd_tree_dump *d = NULL;
 	struct herd_tree_core *c = NULL;
-	int err = 0;
 
-	if (p->n_vmas)
-		err = herd_tree_core_get(at, &c);
-	if (err)
-		return err;
+	if (p->n_vmas && herd_tree_core_get(at, &c))
+		c = NULL;
 	if (p->n_vmas && herd_tree_dump_get(at, at->process, HERD_NO_INDEX, &d))
 		d = NULL;
 	herd_process_status(herd_memory_machine_of(at), p, d ? d->d : NULL,

@@ -134,6 +134,18 @@ static const struct herd_mfile *file_of(const struct herd_machine *m,
 		       NULL;
 }
 
+/* Where the bytes of a VMA end. */
+static uint64_t end_of(const struct herd_dump *d, const struct herd_vma *v)
+{
+	return d ? herd_dump_vma_end(d, v) : v->end;
+}
+
+static bool in_note(const struct herd_machine *m, const struct herd_dump *d,
+		    const struct herd_vma *v)
+{
+	return file_of(m, v) && end_of(d, v) > v->start;
+}
+
 static size_t name_len(const struct herd_mfile *f)
 {
 	return strlen(f->path) + (f->deleted ? strlen(" (deleted)") : 0) + 1;
@@ -141,7 +153,8 @@ static size_t name_len(const struct herd_mfile *f)
 
 /* How many VMAs come into NT_FILE, and its length. */
 static size_t count_files(const struct herd_machine *m,
-			  const struct herd_process *p, size_t *ret_len,
+			  const struct herd_process *p,
+			  const struct herd_dump *d, size_t *ret_len,
 			  size_t *ret_left_out)
 {
 	size_t n = 0, len = 16;
@@ -149,7 +162,7 @@ static size_t count_files(const struct herd_machine *m,
 	for (size_t i = 0; i < p->n_vmas; i++) {
 		const struct herd_mfile *f = file_of(m, &p->vmas[i]);
 
-		if (!f)
+		if (!in_note(m, d, &p->vmas[i]))
 			continue;
 		if (len + 24 + name_len(f) > HERD_CORE_FILES_MAX) {
 			++*ret_left_out;
@@ -168,9 +181,10 @@ static size_t count_files(const struct herd_machine *m,
 }
 
 static void put_files(struct herd_buf *b, const struct herd_machine *m,
-		      const struct herd_process *p, size_t *ret_left_out)
+		      const struct herd_process *p, const struct herd_dump *d,
+		      size_t *ret_left_out)
 {
-	size_t len, n = count_files(m, p, &len, ret_left_out);
+	size_t len, n = count_files(m, p, d, &len, ret_left_out);
 	size_t left = n;
 
 	if (!n)
@@ -181,10 +195,10 @@ static void put_files(struct herd_buf *b, const struct herd_machine *m,
 	for (size_t i = 0; i < p->n_vmas && left; i++) {
 		const struct herd_vma *v = &p->vmas[i];
 
-		if (!file_of(m, v))
+		if (!in_note(m, d, v))
 			continue;
 		put64(b, v->start);
-		put64(b, v->end);
+		put64(b, end_of(d, v));
 		put64(b, v->offset / HERD_PAGE);
 		left--;
 	}
@@ -192,7 +206,7 @@ static void put_files(struct herd_buf *b, const struct herd_machine *m,
 	for (size_t i = 0; i < p->n_vmas && left; i++) {
 		const struct herd_mfile *f = file_of(m, &p->vmas[i]);
 
-		if (!f)
+		if (!in_note(m, d, &p->vmas[i]))
 			continue;
 		herd_buf_put(b, f->path, strlen(f->path));
 		if (f->deleted)
@@ -205,7 +219,8 @@ static void put_files(struct herd_buf *b, const struct herd_machine *m,
 
 /* A thread at least: gdb wants one. */
 static void put_notes(struct herd_buf *b, const struct herd_machine *m,
-		      const struct herd_process *p, struct herd_core *c)
+		      const struct herd_process *p, const struct herd_dump *d,
+		      struct herd_core *c)
 {
 	const struct herd_thread none = { .tid = p->pid, .ns_tid = p->ns_pid };
 	const struct herd_thread *t = p->n_threads ? p->threads : &none;
@@ -216,7 +231,7 @@ static void put_notes(struct herd_buf *b, const struct herd_machine *m,
 	note_head(b, NT_SIGINFO, SIGINFO_LEN);
 	put_zeros(b, SIGINFO_LEN); /* no signal: it was taken alive */
 	put_auxv(b, p);
-	put_files(b, m, p, &c->files_left_out);
+	put_files(b, m, p, d, &c->files_left_out);
 	for (size_t i = 0; i < c->threads; i++) {
 		if (i)
 			put_prstatus(b, p, &t[i], false);
@@ -274,12 +289,6 @@ static void put_program_header(struct herd_buf *b, uint32_t type,
 	put64(b, align);
 }
 
-/* Bytes of a VMA in the file. */
-static uint64_t bytes_of(const struct herd_vma *v)
-{
-	return v->flags & HERD_VM_IO ? 0 : v->end - v->start;
-}
-
 static uint32_t flags_of(const struct herd_vma *v)
 {
 	return (v->flags & HERD_VM_READ ? PF_R : 0) |
@@ -287,49 +296,110 @@ static uint32_t flags_of(const struct herd_vma *v)
 	       (v->flags & HERD_VM_EXEC ? PF_X : 0);
 }
 
-static int put_segments(struct herd_buf *b, const struct herd_process *p,
-			struct herd_core *c, size_t n, uint64_t at)
-{
-	c->segments = calloc(n + 1, sizeof(*c->segments));
-	if (!c->segments)
-		return -ENOMEM;
-	for (size_t i = 0; i < p->n_vmas; i++) {
-		const struct herd_vma *v = &p->vmas[i];
-		uint64_t len = bytes_of(v);
+/* ---- segments ---- */
 
-		if (!herd_dump_has_vma(v))
-			continue;
-		put_program_header(b, PT_LOAD, flags_of(v), at, v->start, len,
-				   v->end - v->start, HERD_PAGE);
-		if (!len)
-			continue;
-		c->segments[c->n++] =
-			(struct herd_core_segment){ at, v->start, len };
-		at += len;
+struct layout {
+	struct herd_core *c;
+	size_t cap;
+	unsigned gaps;
+	int err;
+};
+
+static void add_segment(struct layout *l, const struct herd_vma *v, uint64_t va,
+			uint64_t len, uint64_t memory)
+{
+	struct herd_core *c = l->c;
+
+	if (!l->err && c->n == l->cap) {
+		size_t cap = l->cap ? 2 * l->cap : 64;
+		void *grown = reallocarray(c->segments, cap,
+					   sizeof(*c->segments));
+
+		if (grown) {
+			c->segments = grown;
+			l->cap = cap;
+		} else {
+			l->err = -ENOMEM;
+		}
 	}
-	c->size = at;
-	return 0;
+	if (l->err)
+		return;
+	c->segments[c->n++] = (struct herd_core_segment){
+		.offset = c->size,
+		.va = va,
+		.len = len,
+		.memory = memory,
+		.flags = flags_of(v),
+	};
+	c->size += len;
+}
+
+static void lay_out(struct layout *l, const struct herd_dump *d,
+		    const struct herd_vma *v)
+{
+	const uint64_t end = v->flags & HERD_VM_IO ? v->start : end_of(d, v);
+	uint64_t va = v->start;
+
+	for (uint64_t at = va; d && v->file == HERD_NO_INDEX &&
+			       l->gaps < HERD_CORE_GAPS_MAX;) {
+		uint64_t gap = herd_dump_seek(d, at, end, true);
+
+		at = herd_dump_seek(d, gap, end, false);
+		if (at >= end)
+			break;
+		if (at - gap < HERD_DUMP_CUT)
+			continue;
+		add_segment(l, v, va, gap - va, at - va);
+		l->gaps++;
+		va = at;
+	}
+	add_segment(l, v, va, end - va, v->end - va);
+}
+
+/* Offsets are from the first one's on: where that is, is known when all are
+   counted. */
+static int make_segments(const struct herd_process *p,
+			 const struct herd_dump *d, struct herd_core *c)
+{
+	struct layout l = { .c = c };
+
+	for (size_t i = 0; i < p->n_vmas && !l.err; i++)
+		if (herd_dump_has_vma(&p->vmas[i]))
+			lay_out(&l, d, &p->vmas[i]);
+	return l.err;
+}
+
+static void put_segments(struct herd_buf *b, struct herd_core *c,
+			 uint64_t first)
+{
+	for (size_t i = 0; i < c->n; i++) {
+		struct herd_core_segment *g = &c->segments[i];
+
+		g->offset += first;
+		put_program_header(b, PT_LOAD, g->flags, g->offset, g->va,
+				   g->len, g->memory, HERD_PAGE);
+	}
+	c->size += first;
 }
 
 int herd_core_make(const struct herd_machine *m, uint32_t process,
-		   struct herd_core *ret)
+		   const struct herd_dump *d, struct herd_core *ret)
 {
 	const struct herd_process *p = &m->processes[process];
 	struct herd_buf notes CLEANUP_BUF = HERD_BUF_INIT;
 	struct herd_core c = { .header = HERD_BUF_INIT };
-	size_t n = 0, before, first;
-	int err;
+	int err = make_segments(p, d, &c);
+	const size_t n = c.n + 1; /* program headers */
+	size_t before, first;
 
-	for (size_t i = 0; i < p->n_vmas; i++)
-		n += herd_dump_has_vma(&p->vmas[i]);
-	put_notes(&notes, m, p, &c);
-	before = sizeof(Elf64_Ehdr) + (n + 1) * sizeof(Elf64_Phdr) +
-		 (n + 1 >= PN_XNUM ? sizeof(Elf64_Shdr) : 0);
+	put_notes(&notes, m, p, d, &c);
+	before = sizeof(Elf64_Ehdr) + n * sizeof(Elf64_Phdr) +
+		 (n >= PN_XNUM ? sizeof(Elf64_Shdr) : 0);
 	first = (before + notes.len + HERD_PAGE - 1) & ~(size_t)(HERD_PAGE - 1);
-	put_elf_header(&c.header, n + 1);
+	put_elf_header(&c.header, n);
 	put_program_header(&c.header, PT_NOTE, 0, before, 0, notes.len, 0, 4);
-	err = put_segments(&c.header, p, &c, n, first);
-	put_count(&c.header, n + 1);
+	put_segments(&c.header, &c, first);
+	put_count(&c.header, n);
 	herd_buf_put(&c.header, notes.data, notes.len);
 	put_zeros(&c.header, -c.header.len & (HERD_PAGE - 1));
 	if (!err)

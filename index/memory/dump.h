@@ -101,6 +101,14 @@ void herd_dump_count(const struct herd_dump *d, uint64_t start, uint64_t end,
  */
 uint64_t herd_dump_seek(const struct herd_dump *d, uint64_t va, uint64_t end,
 			bool hole);
+/*
+ * Where the bytes of a VMA end that are worth a place in a file; what is behind
+ * is zeros in every dump. Anonymous memory ends before what was never touched
+ * at its end. Else, and where the end is missing, it is cut only when that is
+ * HERD_DUMP_CUT or more: some programs reserve tebibytes. v->start: nowhere.
+ */
+#define HERD_DUMP_CUT (64ull << 20)
+uint64_t herd_dump_vma_end(const struct herd_dump *d, const struct herd_vma *v);
 
 /* Where bytes come from, of the caller's. */
 struct herd_dump_sources {

@@ -116,6 +116,30 @@ uint64_t herd_dump_seek(const struct herd_dump *d, uint64_t va, uint64_t end,
 	return end;
 }
 
+uint64_t herd_dump_vma_end(const struct herd_dump *d, const struct herd_vma *v)
+{
+	/* behind the last that is not zeros for sure, and that is data */
+	uint64_t known = v->start, data = v->start, end = v->end;
+
+	for (size_t i = index_at(d, v->end - 1) + 1; i-- > 0;) {
+		struct herd_dump_piece p = piece(d, i);
+
+		if (p.end <= v->start)
+			break;
+		if (p.end > v->end)
+			p.end = v->end;
+		if (p.kind != HERD_DUMP_ZERO && known == v->start)
+			known = p.end;
+		if (herd_dump_kind_has_data(p.kind)) {
+			data = p.end;
+			break;
+		}
+	}
+	if (v->file == HERD_NO_INDEX)
+		end = known;
+	return end - data >= HERD_DUMP_CUT ? data : end;
+}
+
 /* ---- reading ---- */
 
 /* The file that a stretch of the disk is of, and the byte of it. */

@@ -8,12 +8,14 @@ INSTANCE_DIR: asg/NAME/i-1 of a mount. Compared, where the guest said the same
 before and after its memory was taken:
   maps, cmdline, environ   byte for byte with /proc
   vma/*.bin, core          each page that /proc/PID/pagemap says is in memory,
-                           with that frame of MEMORY.raw
+                           with that frame of MEMORY.raw; what is behind the
+                           end of a file (or of a segment's bytes) is zeros
   exe                      with the file of all/disk that /proc/PID/exe names
 Prints one line: what was compared and how many differ; lists what differs.
 """
 
 import base64
+import bisect
 import json
 import mmap
 import os
@@ -24,7 +26,7 @@ import zlib
 PAGE = 4096
 bad = []
 count = {"maps": 0, "cmdline": 0, "environ": 0, "exe": 0, "pages": 0,
-         "core pages": 0, "swapped": 0, "vmas": 0}
+         "core pages": 0, "swapped": 0, "vmas": 0, "cut": 0}
 
 
 def differs(what):
@@ -54,20 +56,32 @@ def said(oracle, kind, key):
 
 
 def core_segments(path):
-    """va -> (offset, size in the file, size in memory), and the file."""
+    """(va, offset, size in the file, size in memory), by va."""
     with open(path, "rb") as f:
         head = f.read(64)
         phoff, = struct.unpack_from("<Q", head, 32)
         n, = struct.unpack_from("<H", head, 56)
         f.seek(phoff)
         table = f.read(56 * n)
-    v = {}
+    v = []
     for i in range(n):
         kind, _, off, va, _, filesz, memsz, _ = struct.unpack_from(
             "<IIQQQQQQ", table, 56 * i)
         if kind == 1:
-            v[va] = (off, filesz, memsz)
-    return v
+            v.append((va, off, filesz, memsz))
+    return sorted(v)
+
+
+def core_page(core, segments, va):
+    """The page there; None: no segment has it."""
+    i = bisect.bisect_right(segments, (va, 1 << 64)) - 1
+    if i < 0 or va >= segments[i][0] + segments[i][3]:
+        return None
+    start, off, filesz, _ = segments[i]
+    if va - start >= filesz:
+        return bytes(PAGE)
+    core.seek(off + va - start)
+    return core.read(PAGE)
 
 
 def compare_text(folder, pid, name, want):
@@ -93,12 +107,12 @@ def compare_pages(folder, pid, maps, pages, after, raw):
         ptes = zlib.decompress(base64.b64decode(entry))
         data = read(os.path.join(folder, "vma",
                                  f"{start:016x}-{end:016x}.bin"))
-        if len(data) != end - start:
+        count["cut"] += len(data) < end - start
+        if len(data) > end - start or len(data) % PAGE:
             differs(f"{pid}: size of {start:x}")
-        off, filesz, _ = segments.get(start, (0, 0, 0))
         for i in range(min(len(ptes) // 8, (end - start) // PAGE)):
             pte, = struct.unpack_from("<Q", ptes, 8 * i)
-            got = data[i * PAGE:(i + 1) * PAGE]
+            got = data[i * PAGE:(i + 1) * PAGE].ljust(PAGE, b"\0")
             if pte >> 62 & 1:
                 count["swapped"] += 1
                 if any(got):
@@ -112,11 +126,9 @@ def compare_pages(folder, pid, maps, pages, after, raw):
             count["pages"] += 1
             if got != want:
                 differs(f"{pid}: page {start + i * PAGE:x}")
-            if i * PAGE < filesz:
-                core.seek(off + i * PAGE)
-                count["core pages"] += 1
-                if core.read(PAGE) != want:
-                    differs(f"{pid}: page {start + i * PAGE:x} of the core")
+            count["core pages"] += 1
+            if core_page(core, segments, start + i * PAGE) != want:
+                differs(f"{pid}: page {start + i * PAGE:x} of the core")
     core.close()
 
 

@@ -217,7 +217,7 @@ static void a_core_has_all(void **state)
 
 	make_small(f);
 	d = df_dump(f);
-	assert_int_equal(herd_core_make(&f->m, 0, &c), 0);
+	assert_int_equal(herd_core_make(&f->m, 0, d, &c), 0);
 	uint8_t *all = malloc(c.size);
 
 	whole_core(f, &c, d, all);
@@ -237,7 +237,7 @@ static void a_core_has_all(void **state)
 		assert_int_equal(h->p_vaddr, v->start);
 		assert_int_equal(h->p_memsz, v->end - v->start);
 		assert_int_equal(h->p_filesz, v->flags & HERD_VM_IO ? 0 :
-				 v->end - v->start);
+				 herd_dump_vma_end(d, v) - v->start);
 		assert_int_equal(h->p_offset % HERD_PAGE, 0);
 	}
 	for (size_t i = 0; i < ARRAY_SIZE(pages); i++)
@@ -290,7 +290,7 @@ static void notes_of_threads_and_files(void **state)
 	size_t n;
 
 	f->threads[1].ns_tid = 7;	/* its number in a container */
-	assert_int_equal(herd_core_make(&f->m, 0, &c), 0);
+	assert_int_equal(herd_core_make(&f->m, 0, NULL, &c), 0);
 	n = notes_of(&c, v, ARRAY_SIZE(v));
 	assert_int_equal(n, 7);
 	assert_int_equal(v[0].type, NT_PRSTATUS);
@@ -341,7 +341,7 @@ static void any_way_of_reading(void **state)
 
 	make_small(f);
 	d = df_dump(f);
-	assert_int_equal(herd_core_make(&f->m, 0, &c), 0);
+	assert_int_equal(herd_core_make(&f->m, 0, d, &c), 0);
 	uint8_t *all = malloc(c.size), *part = malloc(c.size);
 
 	whole_core(f, &c, d, all);
@@ -377,11 +377,129 @@ static void any_way_of_reading(void **state)
 	herd_dump_destroy(d);
 }
 
+/* Every VMA is there in full, all data of it has bytes, and nothing else that is
+   large; the bytes are those of the map. */
+static void check_segments(struct df *f, const struct herd_core *c,
+			   const struct herd_dump *d)
+{
+	const struct herd_dump_sources s = { &f->source, df_disk, f };
+	uint8_t a[HERD_PAGE], b[HERD_PAGE];
+	size_t k = 0;
+
+	for (size_t i = 0; i < f->process.n_vmas; i++) {
+		const struct herd_vma *v = &f->process.vmas[i];
+		uint64_t at = v->start;
+
+		for (; at < v->end; at += c->segments[k++].memory) {
+			assert_true(k < c->n);
+			assert_int_equal(c->segments[k].va, at);
+		}
+		assert_int_equal(at, v->end);
+	}
+	assert_int_equal(k, c->n);
+	for (k = 0; k < c->n; k++) {
+		const struct herd_core_segment *g = &c->segments[k];
+		uint64_t end = g->va + g->memory;
+
+		assert_int_equal(herd_dump_seek(d, g->va + g->len, end, false),
+				 end);
+		for (uint64_t at = 0; at < g->len; at += HERD_PAGE) {
+			assert_int_equal(herd_core_read(c, d, &f->m, &s,
+				g->offset + at, a, HERD_PAGE, NULL), 0);
+			assert_int_equal(herd_dump_read(d, &f->m, &s,
+				g->va + at, b, HERD_PAGE, NULL), 0);
+			assert_memory_equal(a, b, HERD_PAGE);
+		}
+	}
+}
+
+static const struct herd_core_segment *segment_at(const struct herd_core *c,
+						  uint64_t va)
+{
+	for (size_t i = 0; i < c->n; i++)
+		if (c->segments[i].va == va)
+			return &c->segments[i];
+	fail_msg("no segment at %llx", (unsigned long long)va);
+	return NULL;
+}
+
+/* What programs reserve and never use: tebibytes of it take no place. */
+static void what_is_reserved_takes_no_place(void **state)
+{
+	const uint64_t tib = 1ull << 40, files = 0x200000000000ull;
+	struct df *f = *state;
+	struct herd_vma *v = f->vmas;
+	struct herd_dump *d;
+	struct herd_core c;
+	uint64_t words[2 + 5 * 3];
+	struct note notes[16];
+
+	/* a page in the middle, and 15 TiB behind it */
+	v[5].end = DF_BIG + 16 * tib;
+	df_map(f, DF_BIG + tib, (DF_CONTENT + 50) * HERD_PAGE | DF_RW);
+	/* mapped far beyond the file's end, and one that cannot be had */
+	memmove(v + 8, v + 6, 2 * sizeof(*v));
+	v[6] = df_vma(files, tib / HERD_PAGE, HERD_VM_READ, DF_FILE_TEXT, "");
+	v[7] = df_vma(files + 2 * tib, tib / HERD_PAGE, HERD_VM_READ,
+		      DF_FILE_GONE, "");
+	f->files[DF_FILE_GONE].size = 4 * tib;
+	f->process.n_vmas = 10;
+	assert_int_equal(herd_dump_prepare(&f->m), 0);
+	d = df_dump(f);
+	assert_int_equal(herd_core_make(&f->m, 0, d, &c), 0);
+	check_segments(f, &c, d);
+	assert_true(c.size < 4u << 20);
+	assert_int_equal(segment_at(&c, DF_BIG)->len, 88 * HERD_PAGE);
+	assert_int_equal(segment_at(&c, DF_BIG)->memory, tib);
+	assert_int_equal(segment_at(&c, DF_BIG + tib)->len, HERD_PAGE);
+	assert_int_equal(segment_at(&c, files)->len, 7 * HERD_PAGE);
+	assert_int_equal(segment_at(&c, files + 2 * tib)->len, 0);
+	/* of vma/: no gap ends a file, but a tail does */
+	assert_int_equal(herd_dump_vma_end(d, &v[5]),
+			 DF_BIG + tib + HERD_PAGE);
+	/* gdb takes nothing of what is cut from a file of that name */
+	for (size_t i = 0, n = notes_of(&c, notes, 16); i < n; i++)
+		if (notes[i].type == NT_FILE)
+			memcpy(words, notes[i].desc, sizeof(words));
+	assert_int_equal(words[0], 5);
+	assert_int_equal(words[2 + 4 * 3], files);
+	assert_int_equal(words[2 + 4 * 3 + 1], files + 7 * HERD_PAGE);
+	herd_core_deinit(&c);
+	/* without a map nobody knows */
+	assert_int_equal(herd_core_make(&f->m, 0, NULL, &c), 0);
+	assert_true(c.size > 18 * tib);
+	herd_core_deinit(&c);
+	herd_dump_destroy(d);
+}
+
+/* Of anonymous memory that was never touched at its end, a page is enough;
+   what is missing there, or belongs to a file, stays as it is. */
+static void ends_of_vmas(void **state)
+{
+	struct df *f = *state;
+	struct herd_vma *v = f->vmas;
+	struct herd_dump *d;
+
+	v[5].end = DF_BIG + 600 * HERD_PAGE;
+	d = df_dump(f);
+	assert_int_equal(herd_dump_vma_end(d, &v[0]), v[0].end);
+	assert_int_equal(herd_dump_vma_end(d, &v[1]), DF_ANON + 5 * HERD_PAGE);
+	assert_int_equal(herd_dump_vma_end(d, &v[3]), v[3].end);
+	assert_int_equal(herd_dump_vma_end(d, &v[5]), DF_BIG + 512 * HERD_PAGE);
+	assert_int_equal(herd_dump_vma_end(d, &v[7]), v[7].end);
+	herd_dump_destroy(d);
+	/* nothing of it was ever touched */
+	v[5].start = DF_BIG + 512 * HERD_PAGE;
+	d = df_dump(f);
+	assert_int_equal(herd_dump_vma_end(d, &v[5]), v[5].start);
+	herd_dump_destroy(d);
+}
+
 static void gdb_opens_it(void **state)
 {
 	struct df *f = *state;
 	char name[] = "/tmp/herd-core-XXXXXX", command[400], line[400];
-	bool threads = false, mapped = false, third = false;
+	bool threads = false, mapped = false, third = false, zeros = false;
 	struct herd_dump *d;
 	struct herd_core c;
 	int fd;
@@ -390,7 +508,7 @@ static void gdb_opens_it(void **state)
 		skip();
 	make_small(f);
 	d = df_dump(f);
-	assert_int_equal(herd_core_make(&f->m, 0, &c), 0);
+	assert_int_equal(herd_core_make(&f->m, 0, d, &c), 0);
 	uint8_t *all = malloc(c.size);
 
 	whole_core(f, &c, d, all);
@@ -400,19 +518,23 @@ static void gdb_opens_it(void **state)
 	close(fd);
 	snprintf(command, sizeof(command), "gdb -nx -q -batch -iex 'set "
 		 "auto-load no' -ex 'info threads' -ex 'info proc mappings' "
-		 "-ex 'x/s 0x%llx' -c %s 2>&1", DF_ANON, name);
+		 "-ex 'x/s 0x%llx' -ex 'x/2xg 0x%llx' -c %s 2>&1", DF_ANON,
+		 DF_ANON + 15 * HERD_PAGE, name);
 	FILE *out = popen(command, "r");
 
 	while (fgets(line, sizeof(line), out)) {
 		threads |= strstr(line, "LWP 813") != NULL;
 		third |= strstr(line, "LWP 814") != NULL;
 		mapped |= strstr(line, "\"frame 84\"") != NULL;
+		/* that has no bytes in the file */
+		zeros |= strstr(line, ":\t0x0000000000000000\t0x0000") != NULL;
 	}
 	assert_int_equal(pclose(out), 0);
 	unlink(name);
 	assert_true(threads);
 	assert_true(third);
 	assert_true(mapped);
+	assert_true(zeros);
 	free(all);
 	herd_core_deinit(&c);
 	herd_dump_destroy(d);
@@ -435,7 +557,7 @@ static void very_many_mappings(void **state)
 	f->process.vmas = v;
 	f->process.n_vmas = n;
 	assert_int_equal(herd_dump_prepare(&f->m), 0);
-	assert_int_equal(herd_core_make(&f->m, 0, &c), 0);
+	assert_int_equal(herd_core_make(&f->m, 0, NULL, &c), 0);
 	const Elf64_Ehdr *e = (void *)c.header.data;
 
 	assert_int_equal(e->e_phnum, PN_XNUM);
@@ -452,7 +574,7 @@ static void very_many_mappings(void **state)
 	memset(path, 'x', 2000);
 	path[2000] = 0;
 	f->files[DF_FILE_GONE].path = path;
-	assert_int_equal(herd_core_make(&f->m, 0, &c), 0);
+	assert_int_equal(herd_core_make(&f->m, 0, NULL, &c), 0);
 	assert_true(c.files_left_out > 60000);
 	assert_true(c.header.len < (16u << 20));
 	struct note notes[16];
@@ -484,7 +606,7 @@ static void odd_mappings_are_in_no_dump(void **state)
 	f->process.vmas = odd;
 	f->process.n_vmas = ARRAY_SIZE(odd);
 	assert_int_equal(herd_dump_prepare(&f->m), 5);
-	assert_int_equal(herd_core_make(&f->m, 0, &c), 0);
+	assert_int_equal(herd_core_make(&f->m, 0, NULL, &c), 0);
 	assert_int_equal(c.n, 2);
 	herd_core_deinit(&c);
 	struct herd_dump *d = df_dump(f);
@@ -560,6 +682,8 @@ int main(void)
 		TEST(a_core_has_all),
 		TEST(notes_of_threads_and_files),
 		TEST(any_way_of_reading),
+		TEST(what_is_reserved_takes_no_place),
+		TEST(ends_of_vmas),
 		TEST(gdb_opens_it),
 		TEST(very_many_mappings),
 		TEST(odd_mappings_are_in_no_dump),
