@@ -145,7 +145,20 @@ static uint64_t data_of(const struct herd_memory_at *at, uint64_t start,
 	return sum;
 }
 
-/* Without the image (it cannot be read then) it is as large as all VMAs. */
+/*
+ * Without the image nothing can be read, and nobody knows what would be cut: a
+ * dump is as large as its VMAs. Not a huge one: tar would write as many zeros.
+ */
+#define UNCUT_MAX (16ull << 30)
+
+static int stat_uncut(uint64_t size, struct stat *st)
+{
+	if (size > UNCUT_MAX)
+		return -EIO;
+	set_size(st, size, 0);
+	return 0;
+}
+
 static int stat_core(const struct herd_memory_at *at, struct stat *st)
 {
 	struct herd_tree_core *c;
@@ -163,9 +176,9 @@ static int stat_core(const struct herd_memory_at *at, struct stat *st)
 				     NULL, &whole);
 	if (err)
 		return err;
-	set_size(st, whole.size, 0);
+	err = stat_uncut(whole.size, st);
 	herd_core_deinit(&whole);
-	return 0;
+	return err;
 }
 
 static int stat_vma(const struct herd_memory_at *at, struct stat *st)
@@ -174,10 +187,9 @@ static int stat_vma(const struct herd_memory_at *at, struct stat *st)
 	uint64_t size;
 	int err = herd_memory_vma_size(at, &size);
 
-	if (err == -ENOMEM)
-		return err;
-	set_size(st, err ? v->end - v->start : size,
-		 data_of(at, v->start, v->end));
+	if (err)
+		return err == -ENOMEM ? err : stat_uncut(v->end - v->start, st);
+	set_size(st, size, data_of(at, v->start, v->end));
 	return 0;
 }
 

@@ -6,6 +6,7 @@
  * Threads: made by one, then never changed.
  */
 #include "fs/tree_memory.h"
+#include "index/report.h"
 
 #include <string.h>
 
@@ -16,6 +17,27 @@ static bool shows(const void *arg, enum herd_machine_subject subject,
 }
 
 /* ---- of the whole ---- */
+
+/* What is said in the index stays; what is read out of the image does not. */
+static void tell_image(const struct herd_memory_at *at, struct herd_buf *out)
+{
+	const struct herd_image *image = &at->instance->memory;
+	struct herd_tree_source *s;
+
+	if (!herd_disk_get(at->tree, at->instance, HERD_DISK_MEMORY, &s)) {
+		herd_disk_put(s);
+		return;
+	}
+	herd_buf_printf(out, "\nthe image of the memory cannot be read");
+	if (image->n_files) {
+		herd_buf_printf(out, ": ");
+		herd_report_escape(out, image->files[0].path,
+				   strlen(image->files[0].path));
+	}
+	herd_buf_printf(out, "\n  what is told here is of when it was "
+			     "attached; core, exe, fd/, vma/, pages/ and "
+			     "memory.raw give errors\n");
+}
 
 static int make_findings(const struct herd_memory_at *at, struct herd_buf *out)
 {
@@ -29,9 +51,11 @@ static int make_findings(const struct herd_memory_at *at, struct herd_buf *out)
 	if (!err)
 		err = herd_report_memory_make(
 			at->txn, herd, at->instance->record.id, &m, &diag);
-	if (!err)
-		herd_report_memory_text(&m, out);
-	return err;
+	if (err)
+		return err;
+	herd_report_memory_text(&m, out);
+	tell_image(at, out);
+	return 0;
 }
 
 static int make_top(const struct herd_memory_at *at, struct herd_buf *out)
@@ -105,8 +129,13 @@ static int make_missing(const struct herd_memory_at *at, struct herd_buf *out)
 	struct herd_tree_dump *d;
 	int err = herd_tree_dump_get(at, at->process, HERD_NO_INDEX, &d);
 
-	if (err)
+	if (err == -ENOMEM)
 		return err;
+	if (err) {
+		herd_buf_printf(out, "all of it: the image of the memory "
+				     "cannot be read\n");
+		return 0;
+	}
 	herd_process_missing(herd_memory_machine_of(at),
 			     herd_memory_process_of(at), d->d, out);
 	herd_cache_put(&at->tree->cache, &d->cached);

@@ -303,6 +303,15 @@ static void has_text(struct herd_tree *t, const char *path, const char *text)
 	free(all);
 }
 
+static void lacks_text(struct herd_tree *t, const char *path, const char *text)
+{
+	char *all = all_of(t, in(t, path, NULL), NULL);
+
+	if (strstr(all, text))
+		fail_msg("%s has \"%s\": %s", path, text, all);
+	free(all);
+}
+
 static void begins(struct herd_tree *t, const char *path, const char *text)
 {
 	char *all = all_of(t, in(t, path, NULL), NULL);
@@ -510,6 +519,7 @@ static void what_the_files_say(void **state)
 	has_text(t, "i-3/all/memory/812-x/status", "State:\tS (sleeping)\n");
 	has_text(t, "i-3/all/memory/812-x/status", "\tno registers\n");
 	has_text(t, "i-3/all/memory/812-x/status", "MISSING: swapped out\n");
+	lacks_text(t, "i-3/deviant/memory/findings.txt", "cannot be read");
 	has_text(t, "i-3/all/memory/812-x/fd.txt", "\t/memfd:x (deleted)\n");
 	has_text(t, "i-3/all/memory/812-x/sockets",
 		 "fd 8\ttcp\tlistening\tino 5\tuid 0\tnetns 0\t127.0.0.1:22 ->");
@@ -561,6 +571,8 @@ static void a_program_from_cache_and_disk(void **state)
 	struct herd_tree *t = open_tree(&o, 8);
 	char *all = all_of(t, in(t, "i-1/all/memory/812-x/exe", NULL), NULL);
 	const uint8_t *disk = herd.images[0] + TF_VOLUME_START + 0x10000;
+	struct stat st;
+	size_t n;
 
 	(void)state;
 	assert_memory_equal(all, df_frame(&ram, DF_CONTENT), 2 * HERD_PAGE);
@@ -570,6 +582,13 @@ static void a_program_from_cache_and_disk(void **state)
 			    HERD_PAGE);
 	assert_memory_equal(all + 5 * HERD_PAGE, disk + 5 * HERD_PAGE,
 			    HERD_PAGE + 100);
+	free(all);
+	/* its end was never touched */
+	all = all_of(t, in(t, "i-1/all/memory/812-x/vma/"
+			   "0000000000600000-0000000000610000.bin", &st), &n);
+	assert_int_equal(st.st_size, 5 * HERD_PAGE);
+	assert_int_equal(n, 5 * HERD_PAGE);
+	assert_memory_equal(all, df_frame(&ram, DF_CONTENT + 20), HERD_PAGE);
 	free(all);
 	all = all_of(t, in(t, "i-1/all/memory/812-x/vma/"
 			   "0000000000400000-0000000000408000.bin", NULL),
@@ -891,6 +910,13 @@ static void the_image_is_gone(void **state)
 	assert_int_equal(st.st_size, 6 * HERD_PAGE + 100);
 	assert_int_equal(herd_tree_read(t, node, 0, 100, take, &g), -EIO);
 	assert_int_equal(find(t, "asg/web/i-3/memory.raw", &node, &st), -EIO);
+	/* a page of it may be worth a place: nobody knows */
+	in(t, "i-3/all/memory/812-x/vma/0000000000600000-0000000000610000.bin",
+	   &st);
+	assert_int_equal(st.st_size, 16 * HERD_PAGE);
+	/* and it is told where one looks */
+	has_text(t, "i-3/all/memory/812-x/missing.txt", "cannot be read\n");
+	has_text(t, "i-3/deviant/memory/findings.txt", "cannot be read");
 	herd_tree_each_failure(t, count_failure, &failures);
 	assert_int_equal(failures, 1);
 	free(g.bytes);
