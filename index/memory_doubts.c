@@ -162,7 +162,7 @@ static void add(struct found *f, const char *where, const char *fmt, ...)
 	vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
 	if (!f->err)
-		f->err = herd_machine_problem_at(f->m, f->n++, where, text);
+		f->err = herd_machine_problem_at(f->m, f->n++, where, text, 1);
 }
 
 static void doubt_disks(const struct herd_memory_doubts *d, struct found *f)

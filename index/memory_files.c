@@ -388,8 +388,7 @@ void herd_process_page(const struct herd_machine *m,
 	static const char *const against[] = {
 		[HERD_AGAINST_DISK] = "the same instance's disk",
 		[HERD_AGAINST_CACHE] = "the page cache",
-		[HERD_AGAINST_NOTHING] = "nothing: neither the page cache nor "
-					 "the disk has it",
+		[HERD_AGAINST_NOTHING] = "nothing: neither cache nor disk has it",
 	};
 	char hex[65];
 

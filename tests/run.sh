@@ -21,7 +21,7 @@ JOBS=${JOBS:-$(nproc)}
 export VARIANT BUILD LOG
 export HERDFS=$BUILD/herdfs
 [ "${FULL:-0}" = 0 ] || TEST_TIMEOUT=${TEST_TIMEOUT:-7200}
-export TEST_TIMEOUT=${TEST_TIMEOUT:-900}
+export TEST_TIMEOUT=${TEST_TIMEOUT:-1500}
 export UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1
 export TSAN_OPTIONS=halt_on_error=1
 unset HERDFS_STORE

@@ -253,9 +253,11 @@ int herd_machine_read(struct herd_kernel *k, const struct herd_memory_notes *not
 		      unsigned parts, struct herd_machine **ret,
 		      struct herd_diag *diag);
 void herd_machine_destroy(struct herd_machine *m);
-/* Puts a problem at this place among m's (n_problems: behind them). Copies. */
+/* Puts a problem at this place among m's (n_problems: behind them), seen count
+   times. Copies. Where there are too many, the last one counts it. */
 int herd_machine_problem_at(struct herd_machine *m, size_t at,
-			    const char *where, const char *text);
+			    const char *where, const char *text,
+			    uint64_t count);
 
 /* index/memory/machine_code.c: bytes for the store. Decoding checks all. */
 struct herd_buf;

@@ -25,24 +25,15 @@ int herd_pages_grow(void **v, size_t n, size_t *cap, size_t size)
 	return 0;
 }
 
-int herd_pages_problem(struct herd_pages *p, uint32_t file, const char *text)
+int herd_pages_problem(struct herd_pages *p, uint32_t file, const char *text,
+		       uint64_t count)
 {
 	struct herd_machine *m = p->m;
-	struct herd_machine_problem *v;
-	char *where CLEANUP_FREE = NULL, *copy CLEANUP_FREE = NULL;
+	char *where CLEANUP_FREE = NULL;
 
 	if (asprintf(&where, "pages of %s", m->files[file].path) < 0)
 		return -ENOMEM;
-	copy = strdup(text);
-	v = copy ? realloc(m->problems, (m->n_problems + 1) * sizeof(*v)) :
-		   NULL;
-	if (!v)
-		return -ENOMEM;
-	m->problems = v;
-	v[m->n_problems++] = (struct herd_machine_problem){
-		.where = TAKE_PTR(where), .text = TAKE_PTR(copy), .count = 1
-	};
-	return 0;
+	return herd_machine_problem_at(m, m->n_problems, where, text, count);
 }
 
 /* ---- which pages ---- */
@@ -232,18 +223,14 @@ static int tell_not_comparable(struct herd_pages *p)
 	struct herd_machine *m = p->m;
 	int err = 0;
 
-	for (uint32_t i = 0; i < m->n_files && !err; i++) {
-		if (!p->not_comparable[i])
-			continue;
-		err = herd_pages_problem(
-			p, i,
-			m->files[i].n_cached ?
-				"not comparable: neither the page cache nor the disk has them" :
-				"not comparable: nothing of it in the page cache could be read, and the disk has not got it");
-		if (!err)
-			m->problems[m->n_problems - 1].count =
-				p->not_comparable[i];
-	}
+	for (uint32_t i = 0; i < m->n_files && !err; i++)
+		if (p->not_comparable[i])
+			err = herd_pages_problem(p, i, m->files[i].n_cached ?
+				"not comparable: neither the page cache nor the "
+				"disk has them" :
+				"not comparable: nothing of it in the page cache "
+				"could be read, and the disk has not got it",
+				p->not_comparable[i]);
 	return err;
 }
 
@@ -320,7 +307,7 @@ static int stretch(struct cache_walk *w, uint64_t index, uint64_t phys,
 			w->p->sum.errors++;
 			if (!w->errors++)
 				err = herd_pages_problem(w->p, w->file,
-							 strerror(-got));
+							 strerror(-got), 1);
 		}
 		for (size_t i = 0; i < now && !err; i++)
 			err = one_page(w, index + done + i,

@@ -41,7 +41,9 @@ int herd_pages_changed(struct herd_pages *p, struct herd_page_change c,
 /* Adds one that there is nothing to compare with. */
 int herd_pages_not_comparable(struct herd_pages *p, struct herd_page_change c,
 			      const uint8_t *own);
-int herd_pages_problem(struct herd_pages *p, uint32_t file, const char *text);
+/* A problem of a file, seen count times. */
+int herd_pages_problem(struct herd_pages *p, uint32_t file, const char *text,
+		       uint64_t count);
 
 /* machine_pages_private.c */
 int herd_pages_private(struct herd_pages *p);

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #define PROBLEMS_MAX 2048u /* further ones are only counted */
+#define PROBLEMS_ALL_MAX 4096u /* with those that come after reading */
 
 /* ---- what the parts share ---- */
 
@@ -311,9 +312,13 @@ static void free_kernel(struct herd_machine *m)
 }
 
 int herd_machine_problem_at(struct herd_machine *m, size_t at,
-			    const char *where, const char *text)
+			    const char *where, const char *text, uint64_t count)
 {
-	struct herd_machine_problem p = { strdup(where), strdup(text), 1 };
+	if (m->n_problems >= PROBLEMS_ALL_MAX) {
+		m->problems[m->n_problems - 1].count += count;
+		return 0;
+	}
+	struct herd_machine_problem p = { strdup(where), strdup(text), count };
 	struct herd_machine_problem *v =
 		reallocarray(m->problems, m->n_problems + 1, sizeof(*v));
 
