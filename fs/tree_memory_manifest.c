@@ -17,9 +17,9 @@
 #define DIR "deviant/memory/"
 
 static const char head[] =
-"# Of deviant/memory the texts alone, which come out of the index. Not of core,\n"
-"# vma/, exe, fd/, pages/*.bin, status and missing.txt: these are made out of the\n"
-"# image, which report.json names, and come out the same when they are made again.\n";
+	"# Of deviant/memory the texts alone, which come out of the index. Not of core,\n"
+	"# vma/, exe, fd/, pages/*.bin, status and missing.txt: these are made out of the\n"
+	"# image, which report.json names, and come out the same when they are made again.\n";
 
 struct list {
 	struct herd_tree *tree;
@@ -107,7 +107,7 @@ int herd_memory_manifest(struct herd_tree *t, struct herd_txn *txn,
 						       i->record.id,
 						       HERD_MEMORY_DIR));
 
-	if (err == -ENOENT)	/* it has none */
+	if (err == -ENOENT) /* it has none */
 		return 0;
 	herd_buf_put(out, head, sizeof(head) - 1);
 	/* the disk's part does not fail because memory's does */
@@ -115,7 +115,7 @@ int herd_memory_manifest(struct herd_tree *t, struct herd_txn *txn,
 		err = add_all(&l, &dir);
 	if (err && err != -ENOMEM) {
 		herd_buf_printf(out, "# It could not be read: what follows of "
-				"it is not listed.\n");
+				     "it is not listed.\n");
 		err = 0;
 	}
 	return err ? err : herd_buf_error(out);

@@ -18,11 +18,12 @@ struct asked {
 	const struct why *w;
 	const char *instance;
 	enum about about;
-	uint32_t process;	/* index */
+	uint32_t process; /* index */
 	struct herd_report_memory m;
 };
 
-static bool concerns(const struct asked *a, const struct herd_machine_finding *f)
+static bool concerns(const struct asked *a,
+		     const struct herd_machine_finding *f)
 {
 	switch (a->about) {
 	case ABOUT_PROCESS:
@@ -84,9 +85,10 @@ static int judge(struct asked *a, struct why *w, struct herd_diag *diag)
 	if (!err)
 		err = herd_report_memory_make(w->txn, mh, w->instance, &a->m,
 					      diag);
-	return err != -ENOENT ? err :
-	       herd_diag_set(diag, err, a->instance, HERD_NO_OFFSET,
-			     "its memory is not attached");
+	return err != -ENOENT ?
+		       err :
+		       herd_diag_set(diag, err, a->instance, HERD_NO_OFFSET,
+				     "its memory is not attached");
 }
 
 /* ---- text ---- */
@@ -102,10 +104,11 @@ static void put_finding(const struct asked *a,
 {
 	herd_buf_printf(out, "\n");
 	herd_report_memory_subject(a->m.machine, f, out);
-	herd_buf_printf(out, "\n  is        %s, rank %u, severity %u, score %u; "
-			"%u of %u\n  marks     ", herd_class_name(f->class),
-			f->rank, f->severity, herd_machine_score(f), f->count,
-			f->members);
+	herd_buf_printf(out,
+			"\n  is        %s, rank %u, severity %u, score %u; "
+			"%u of %u\n  marks     ",
+			herd_class_name(f->class), f->rank, f->severity,
+			herd_machine_score(f), f->count, f->members);
 	herd_report_memory_marks(f->marks, out);
 	herd_buf_u8(out, '\n');
 	for (const char *why = f->why; *why;) {
@@ -184,7 +187,8 @@ static void put_text(const struct asked *a, struct herd_buf *out)
 		herd_buf_printf(out, ", judged among %u member%s with memory\n",
 				a->m.members, a->m.members == 1 ? "" : "s");
 	else
-		herd_buf_printf(out, ", not judged: the baseline is no member\n");
+		herd_buf_printf(out,
+				", not judged: the baseline is no member\n");
 	for (size_t i = 0; i < a->m.n; i++) {
 		if (!concerns(a, &a->m.v[i]))
 			continue;
