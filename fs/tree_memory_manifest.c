@@ -2,7 +2,8 @@
 /*
  * Digests of what deviant/memory says, for MANIFEST.sha256. Dumps are left out:
  * that would be to read the image several times over for a list of names; and so
- * are status and missing.txt, which tell of the dumps.
+ * are status and missing.txt, which tell of the dumps, and findings.txt, which
+ * tells whether the image is at hand.
  *
  * Threads: any.
  */
@@ -17,9 +18,10 @@
 #define DIR "deviant/memory/"
 
 static const char head[] =
-	"# Of deviant/memory the texts alone, which come out of the index. Not of core,\n"
-	"# vma/, exe, fd/, pages/*.bin, status and missing.txt: these are made out of the\n"
-	"# image, which report.json names, and come out the same when they are made again.\n";
+	"# Of deviant/memory the texts alone that come out of the index. Not core, vma/,\n"
+	"# exe, fd/, pages/*.bin, status and missing.txt: these are made out of the image,\n"
+	"# which report.json names, and come out the same when they are made again. Nor\n"
+	"# findings.txt, which says whether the image is there: report.txt has the same.\n";
 
 struct list {
 	struct herd_tree *tree;
@@ -86,6 +88,8 @@ static int add_all(const struct list *l, const struct herd_memory_at *dir)
 	int err = 0;
 
 	for (uint32_t i = 1; i < HERD_MEMORY_ITEM_MAX && !err; i++) {
+		if (i == HERD_MEMORY_FINDINGS)
+			continue;
 		snprintf(path, sizeof(path), "%s%s",
 			 i >= HERD_MEMORY_BANNER ? "kernel/" : "",
 			 herd_memory_top_name(i));

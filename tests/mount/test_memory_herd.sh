@@ -117,7 +117,7 @@ grep -q 'has no process' "$dir/why" || { fail "no process: not told"; cat "$dir/
 
 # what vouches for the texts, here and in a copy
 (cd "$at" && sha256sum -c --strict --quiet MANIFEST.sha256) || fail "MANIFEST.sha256"
-for f in findings.txt kernel/hooks.txt "${p##*/}/environ" "${p##*/}/why.json"; do
+for f in processes.txt kernel/hooks.txt "${p##*/}/environ" "${p##*/}/why.json"; do
 	grep -qF "  deviant/memory/$f" "$at/MANIFEST.sha256" || fail "MANIFEST.sha256 lacks $f"
 done
 mkdir "$dir/copy"

@@ -695,13 +695,13 @@ static void a_hostile_name_on_the_page(void **state)
 static void the_manifest_has_the_texts(void **state)
 {
 	static const char *const want[] = {
-		"/findings.txt\n", "/processes.txt\n", "/900-evil/maps\n",
+		"/processes.txt\n", "/900-evil/maps\n",
 		"/900-evil/environ\n", "/900-evil/sockets\n",
 		"/900-evil/why.json\n", "\n# ",
 		"/812-x/pages/0000000000403000-x.txt\n",
 	};
 	static const char *const not[] = { "/core\n", "/status\n", ".bin\n",
-					   "/missing.txt\n", "/exe\n",
+					   "/missing.txt\n", "/exe\n", "/findings.txt\n",
 					   "2-kthreadd", "not listed" };
 	struct opener o = { 0 };
 	struct herd_tree *t = open_tree(&o, 8);
