@@ -508,11 +508,11 @@ int herd_tree_core_get(const struct herd_memory_at *at,
 	if (err)
 		return err;
 	m.dump = d;
-	err = herd_cache_get(
-		&at->tree->cache,
-		(struct herd_cache_key){ HERD_CACHED_CORE,
-					 at->instance->record.id, at->process },
-		core_make, &m, &c);
+	err = herd_cache_get(&at->tree->cache,
+			     (struct herd_cache_key){ HERD_CACHED_CORE,
+						      at->instance->record.id,
+						      at->process },
+			     core_make, &m, &c);
 	herd_cache_put(&at->tree->cache, &d->cached);
 	if (!err)
 		*ret = (struct herd_tree_core *)c;

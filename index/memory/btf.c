@@ -70,7 +70,7 @@ uint32_t herd_btf_hash(const char *p)
 {
 	uint32_t h = 2166136261u;
 
-	for (unsigned i = 0; p[i] && i < HERD_BTF_NAME_MAX; i++)
+	for (unsigned i = 0; i < HERD_BTF_NAME_MAX && p[i]; i++)
 		h = (h ^ (uint8_t)p[i]) * 16777619u;
 	return h ^ h >> 15;
 }

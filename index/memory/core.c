@@ -312,8 +312,8 @@ static void add_segment(struct layout *l, const struct herd_vma *v, uint64_t va,
 
 	if (!l->err && c->n == l->cap) {
 		size_t cap = l->cap ? 2 * l->cap : 64;
-		void *grown = reallocarray(c->segments, cap,
-					   sizeof(*c->segments));
+		void *grown =
+			reallocarray(c->segments, cap, sizeof(*c->segments));
 
 		if (grown) {
 			c->segments = grown;
@@ -340,8 +340,8 @@ static void lay_out(struct layout *l, const struct herd_dump *d,
 	const uint64_t end = v->flags & HERD_VM_IO ? v->start : end_of(d, v);
 	uint64_t va = v->start;
 
-	for (uint64_t at = va; d && v->file == HERD_NO_INDEX &&
-			       l->gaps < HERD_CORE_GAPS_MAX;) {
+	for (uint64_t at = va;
+	     d && v->file == HERD_NO_INDEX && l->gaps < HERD_CORE_GAPS_MAX;) {
 		uint64_t gap = herd_dump_seek(d, at, end, true);
 
 		at = herd_dump_seek(d, gap, end, false);
