@@ -132,6 +132,8 @@ static void json_memory(struct herd_json *j, const struct herd_memory_summary *m
 	herd_json_uint(j, "pages_compared", m->pages_compared);
 	herd_json_uint(j, "pages_changed", m->pages_changed);
 	herd_json_uint(j, "problems", m->problems);
+	if (m->doubt[0])
+		herd_json_string(j, "doubt", m->doubt);
 }
 
 static void json_line(const struct herd_job *job,
@@ -153,7 +155,9 @@ static void json_line(const struct herd_job *job,
 	if (error) {
 		herd_json_string(&j, "error", error);
 	} else if (job->of_memory) {
-		json_memory(&j, &s->memory);
+		/* what is there already was not read again: nothing is known */
+		if (s->outcome != HERD_OUTCOME_ALREADY)
+			json_memory(&j, &s->memory);
 	} else {
 		herd_json_uint(&j, "entries", s->entries);
 		herd_json_uint(&j, "files", s->files);

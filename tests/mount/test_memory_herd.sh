@@ -196,6 +196,9 @@ unmount "$mnt"
 "$HERDFS" attach --asg mini --instance $bad --memory "$out/$bad/memory.raw" >"$dir/out" 2>&1 ||
 	fail "attached again"
 grep -q 'already' "$dir/out" || fail "not told that it was there"
+"$HERDFS" attach --json --asg mini --instance $bad --memory "$out/$bad/memory.raw" >"$dir/out" 2>&1
+jq -e '.result == "already" and (has("processes") or has("release") | not)' "$dir/out" >/dev/null ||
+	{ fail "already: counts of what was not read"; cat "$dir/out"; }
 "$HERDFS" attach --asg mini --instance $bad --memory "$out/mini-6.1/memory.raw" >"$dir/out" 2>&1 &&
 	fail "another's memory was taken"
 # a symbol file that is not there is told, also where none is needed
