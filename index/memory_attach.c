@@ -128,7 +128,7 @@ static int compare_pages(struct attach *w, struct herd_diag *diag)
 	w->summary.pages_changed = pages.changed;
 	const struct herd_memory_doubts d = {
 		.txn = w->txn, .instance = &w->instance, .attach = w->a,
-		.pages = &pages,
+		.kernel = w->kernel, .pages = &pages,
 	};
 
 	return err ? err : herd_memory_doubt(&d, w->machine, w->summary.doubt,
@@ -143,6 +143,9 @@ static int was_lost(const struct attach *w, int err, struct herd_diag *diag)
 
 	herd_diag_clear(&lost);
 	r = herd_source_lost(w->a->source, &lost);
+	for (size_t i = 0; !r && i < w->a->n_disks; i++)
+		if (w->a->disks[i])
+			r = herd_source_lost(w->a->disks[i], &lost);
 	if (r && diag)
 		*diag = lost;
 	return r ? r : err;

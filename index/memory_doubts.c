@@ -6,6 +6,7 @@
 #include "acquire/base/cleanup.h"
 #include "index/identity.h"
 
+#include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -13,17 +14,26 @@
 /* Fewer pages say nothing of whose disk it is. */
 #define PAGES_LEAST 64u
 
-bool herd_memory_same_image(const struct herd_image *a,
-			    const struct herd_image *b)
+static bool same_bytes(const struct herd_image *a, const struct herd_image *b)
 {
 	if (strcmp(a->format, b->format) || a->n_files != b->n_files)
 		return false;
 	for (size_t i = 0; i < a->n_files; i++)
 		if (a->files[i].size != b->files[i].size ||
-		    a->files[i].mtime_sec != b->files[i].mtime_sec ||
-		    a->files[i].mtime_nsec != b->files[i].mtime_nsec ||
 		    memcmp(a->files[i].ends, b->files[i].ends,
 			   sizeof(a->files[i].ends)))
+			return false;
+	return true;
+}
+
+bool herd_memory_same_image(const struct herd_image *a,
+			    const struct herd_image *b)
+{
+	if (!same_bytes(a, b))
+		return false;
+	for (size_t i = 0; i < a->n_files; i++)
+		if (a->files[i].mtime_sec != b->files[i].mtime_sec ||
+		    a->files[i].mtime_nsec != b->files[i].mtime_nsec)
 			return false;
 	return true;
 }
@@ -32,6 +42,7 @@ bool herd_memory_same_image(const struct herd_image *a,
 
 struct look {
 	const struct herd_memory_doubts *d;
+	bool (*same)(const struct herd_image *a, const struct herd_image *b);
 	char name[HERD_INSTANCE_NAME_MAX + 1];	/* who has it */
 };
 
@@ -44,21 +55,27 @@ static int look_at(void *arg, const struct herd_instance *i)
 
 	if (err)
 		return err == -ENOENT ? 0 : err;
-	if (herd_memory_same_image(&m.image, l->d->attach->image))
+	if (l->same(&m.image, l->d->attach->image))
 		snprintf(l->name, sizeof(l->name), "%s", i->name);
 	herd_stored_memory_deinit(&m);
 	return l->name[0] != '\0';
 }
 
+static int find_same(struct look *l)
+{
+	int err = herd_instance_each(l->d->txn, l->d->instance->group, look_at,
+				     l);
+
+	return err < 0 ? err : 0;
+}
+
 int herd_memory_check_image(const struct herd_memory_doubts *d,
 			    struct herd_diag *diag)
 {
-	struct look l = { .d = d };
-	int err = herd_instance_each(d->txn, d->instance->group, look_at, &l);
+	struct look l = { .d = d, .same = herd_memory_same_image };
+	int err = find_same(&l);
 
-	if (err < 0)
-		return err;
-	return !l.name[0] ? 0 :
+	return err || !l.name[0] ? err :
 	       herd_diag_set(diag, -EEXIST, NULL, HERD_NO_OFFSET,
 			     "this image is the memory of %s already", l.name);
 }
@@ -165,34 +182,68 @@ static void add(struct found *f, const char *where, const char *fmt, ...)
 		f->err = herd_machine_problem_at(f->m, f->n++, where, text, 1);
 }
 
+static void doubt_whole(const struct herd_memory_doubts *d, struct found *f)
+{
+	const char *warning = herd_memory_notes(d->attach->source)->warning;
+	uint64_t end = herd_kernel_memory_end(d->kernel);
+	int failed = herd_phys_failed(herd_kernel_phys(d->kernel));
+
+	if (warning)
+		add(f, "the image", "%s", warning);
+	if (end)
+		add(f, "the image", "it ends at %#" PRIx64 ", and the machine's "
+		    "memory at %#" PRIx64 ": what is above is missing",
+		    d->attach->source->size, end);
+	if (failed)
+		add(f, "the image", "reading it failed (%s): what was there "
+		    "counts as missing", strerror(-failed));
+}
+
+static void doubt_owner(const struct herd_memory_doubts *d, struct found *f)
+{
+	struct look l = { .d = d, .same = same_bytes };
+	struct owner o = { .txn = d->txn, .name = f->m->hostname };
+
+	if (!f->err)
+		f->err = find_owner(d, &o);
+	if (o.who[0])
+		add(f, "the image", "its host name is %s, which the disks of %s "
+		    "have, rather than its own: it may be the memory of that one",
+		    f->m->hostname, o.who);
+	if (!f->err)
+		f->err = find_same(&l);
+	if (l.name[0])
+		add(f, "the image", "it has the size, and at both ends the bytes, "
+		    "of the memory of %s: it may be a copy of that", l.name);
+}
+
 static void doubt_disks(const struct herd_memory_doubts *d, struct found *f)
 {
 	const struct herd_pages_summary *p = d->pages;
 
-	if (d->attach->no_disk)
+	if (!p->pages && f->m->n_processes)
+		add(f, "page cache", "nothing of any program was found in it: "
+		    "programs in memory were not compared with the disks");
+	else if (d->attach->no_disk)
 		add(f, "the disks", "programs in memory were not compared with "
 		    "them, for they were not to be had: %s", d->attach->no_disk);
-	else if (p->pages >= PAGES_LEAST && p->compared < p->pages / 2)
-		add(f, "the disks", "only %llu of %llu pages of programs are of "
-		    "files that they have: they may be another instance's",
-		    (unsigned long long)p->compared,
-		    (unsigned long long)p->pages);
+	else if (p->errors)
+		add(f, "the disks", "some of the pages of programs could not be "
+		    "read from them");
+	else if (p->of_disks >= PAGES_LEAST &&
+		 p->of_disks_compared < p->of_disks / 2)
+		add(f, "the disks", "only %" PRIu64 " of %" PRIu64 " pages of "
+		    "programs are of files that they have: they may be another "
+		    "instance's", p->of_disks_compared, p->of_disks);
 }
 
 int herd_memory_doubt(const struct herd_memory_doubts *d, struct herd_machine *m,
 		      char *ret_first, size_t room)
 {
-	const char *warning = herd_memory_notes(d->attach->source)->warning;
-	struct owner o = { .txn = d->txn, .name = m->hostname };
 	struct found f = { .m = m };
 
-	f.err = find_owner(d, &o);
-	if (warning)
-		add(&f, "the image", "%s", warning);
-	if (o.who[0])
-		add(&f, "the image", "its host name is %s, which the disks of %s "
-		    "have and its own have not: it may be the memory of that one",
-		    m->hostname, o.who);
+	doubt_owner(d, &f);
+	doubt_whole(d, &f);
 	doubt_disks(d, &f);
 	if (f.err)
 		return f.err;

@@ -17,13 +17,15 @@ struct herd_memory_doubts {
 	struct herd_txn *txn;
 	const struct herd_instance *instance;
 	const struct herd_memory_attach *attach;
+	/* for herd_memory_doubt alone */
+	struct herd_kernel *kernel;
 	const struct herd_pages_summary *pages;
 };
 
 /* Whether a and b are the very same files. */
 bool herd_memory_same_image(const struct herd_image *a,
 			    const struct herd_image *b);
-/* -EEXIST: another instance of the group has this image for its memory. */
+/* -EEXIST: another instance of the group has this very file for its memory. */
 int herd_memory_check_image(const struct herd_memory_doubts *d,
 			    struct herd_diag *diag);
 /* Adds to m's problems; the first of them to ret_first (cut to fit; "": none). */

@@ -249,7 +249,8 @@ int herd_pages_disk(struct herd_pages *p, uint32_t file, uint64_t index,
 struct cache_walk {
 	struct herd_pages *p;
 	uint32_t file;
-	bool unknown; /* the disk has not got the file */
+	bool of_disks; /* see herd_pages_summary */
+	bool unknown;  /* the disk has not got the file */
 	unsigned errors;
 	uint8_t disk[CHUNK * HERD_PAGE];
 };
@@ -265,6 +266,7 @@ static int one_page(struct cache_walk *w, uint64_t index, uint64_t phys,
 		return 0;
 	}
 	p->sum.pages++;
+	p->sum.of_disks += w->of_disks;
 	if (!disk) {
 		p->sum.unknown++;
 		return w->p->m->files[w->file].kind == HERD_MFILE_PLAIN ?
@@ -272,6 +274,7 @@ static int one_page(struct cache_walk *w, uint64_t index, uint64_t phys,
 			       0;
 	}
 	p->sum.compared++;
+	p->sum.of_disks_compared += w->of_disks;
 	if (!memcmp(page, disk, HERD_PAGE))
 		return 0;
 	return herd_pages_changed(
@@ -345,6 +348,19 @@ static int range(struct cache_walk *w, const struct herd_pages_range *r)
 	return err;
 }
 
+/* What containers run is not there under the name that it has for them, and
+   images of squashfs are not looked into. */
+static bool is_of_disks(const struct herd_mfile *f)
+{
+	static const char *const all[] = { "ext2", "ext3", "ext4", "xfs",
+					   "vfat" };
+
+	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++)
+		if (!strcmp(f->fs, all[i]))
+			return f->kind == HERD_MFILE_PLAIN && !f->deleted;
+	return false;
+}
+
 static int cache(struct herd_pages *p)
 {
 	struct cache_walk *w CLEANUP_FREE = calloc(1, sizeof(*w));
@@ -354,6 +370,8 @@ static int cache(struct herd_pages *p)
 		if (!i || p->ranges[i].file != p->ranges[i - 1].file) {
 			w->unknown = false;
 			w->errors = 0;
+			w->of_disks =
+				is_of_disks(&p->m->files[p->ranges[i].file]);
 			p->sum.files++;
 		}
 		w->p = p;

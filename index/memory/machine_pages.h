@@ -33,6 +33,9 @@ struct herd_pages_summary {
 	uint64_t files;		 /* with pages that may be executed */
 	uint64_t pages;		 /* of them in the page cache, looked at */
 	uint64_t compared;	 /* with the disk */
+	/* of files that a disk should have (plain, not deleted, on a file system
+	   of disks), and how many of these were compared */
+	uint64_t of_disks, of_disks_compared;
 	uint64_t unknown;	 /* that the disk has not got: digests */
 	uint64_t dirty;		 /* that differ and are not written yet */
 	uint64_t missing;	 /* not in the image */

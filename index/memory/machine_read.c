@@ -181,15 +181,8 @@ static void read_clock(struct herd_reader *r)
 static void read_memory(struct herd_reader *r)
 {
 	struct herd_source *s = herd_phys_source(herd_kernel_phys(r->k));
-	uint64_t end = herd_kernel_memory_end(r->k);
 	struct herd_extents e = { 0 };
 
-	if (end)
-		herd_reader_problem(r, "the image",
-				    "it ends at %#" PRIx64
-				    ", and the machine's memory at %#" PRIx64
-				    ": what is above is missing",
-				    s->size, end);
 	if (!herd_source_data(s, &e, NULL))
 		r->m->memory = herd_extents_bytes(&e);
 	herd_extents_deinit(&e);
