@@ -176,6 +176,7 @@ int herd_disk_get(struct herd_tree *t, struct herd_tree_instance *i,
 	}
 	if (!d->open) {
 		err = open_locked(t, i, disk, &diag);
+		d->away = err != 0;
 		/* AWS may answer the next time */
 		if (err && (err == -ESTALE ||
 			    !herd_image_is_remote(image_of(i, disk))))
@@ -196,6 +197,24 @@ int herd_disk_get(struct herd_tree *t, struct herd_tree_instance *i,
 	}
 	*ret = s;
 	return 0;
+}
+
+bool herd_disk_is_remote(const struct herd_tree_instance *i, uint32_t disk)
+{
+	return herd_image_is_remote(image_of(i, disk));
+}
+
+enum herd_disk_standing herd_disk_standing(struct herd_tree_instance *i,
+					   uint32_t disk)
+{
+	struct herd_tree_disk *d = disk_of(i, disk);
+	enum herd_disk_standing s;
+
+	pthread_mutex_lock(&d->lock);
+	s = d->failed ? HERD_DISK_GONE :
+	    d->away ? HERD_DISK_AWAY : HERD_DISK_STANDS;
+	pthread_mutex_unlock(&d->lock);
+	return s;
 }
 
 int64_t herd_disk_before(struct herd_tree *t, struct herd_tree_instance *i,

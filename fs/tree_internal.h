@@ -100,6 +100,7 @@ struct herd_tree_disk {
 	pthread_mutex_t lock;	/* of what follows; held while it is opened */
 	struct herd_tree_source *open;
 	bool failed;		/* for good: not the image that was indexed */
+	bool away;		/* the last try to open it failed */
 	bool noted;		/* that reading failed */
 	unsigned reopened;
 	int64_t reopened_at;	/* monotonic seconds */
@@ -403,6 +404,14 @@ int herd_memory_seek_raw(struct herd_tree *t, uint64_t node, uint64_t off,
 int herd_disk_get(struct herd_tree *t, struct herd_tree_instance *i,
 		  uint32_t disk, struct herd_tree_source **ret);
 void herd_disk_put(struct herd_tree_source *s);
+/*
+ * What is known of a disk without looking: whether it failed, and whether that
+ * is for good. What lies in AWS may be had the next time.
+ */
+enum herd_disk_standing { HERD_DISK_STANDS, HERD_DISK_AWAY, HERD_DISK_GONE };
+enum herd_disk_standing herd_disk_standing(struct herd_tree_instance *i,
+					   uint32_t disk);
+bool herd_disk_is_remote(const struct herd_tree_instance *i, uint32_t disk);
 /*
  * Around a read of len bytes: says when it may take long, because of what it
  * is or because others did lately.

@@ -18,17 +18,35 @@ static bool shows(const void *arg, enum herd_machine_subject subject,
 
 /* ---- of the whole ---- */
 
-/* What is said in the index stays; what is read out of the image does not. */
+/*
+ * Whether the image is there. One in AWS is not asked for: that may take long,
+ * may cost, and whoever lists the folder would wait for it.
+ */
+static enum herd_disk_standing look_at_image(const struct herd_memory_at *at)
+{
+	struct herd_tree_source *s;
+
+	if (!herd_disk_is_remote(at->instance, HERD_DISK_MEMORY) &&
+	    !herd_disk_get(at->tree, at->instance, HERD_DISK_MEMORY, &s))
+		herd_disk_put(s);
+	return herd_disk_standing(at->instance, HERD_DISK_MEMORY);
+}
+
+/*
+ * What is said in the index stays; what is read out of the image does not. The
+ * text is kept, here and by the kernel: it says of what may end when it was so.
+ */
 static void tell_image(const struct herd_memory_at *at, struct herd_buf *out)
 {
 	const struct herd_image *image = &at->instance->memory;
-	struct herd_tree_source *s;
+	const enum herd_disk_standing standing = look_at_image(at);
 
-	if (!herd_disk_get(at->tree, at->instance, HERD_DISK_MEMORY, &s)) {
-		herd_disk_put(s);
+	if (standing == HERD_DISK_STANDS)
 		return;
-	}
-	herd_buf_printf(out, "\nthe image of the memory cannot be read");
+	herd_buf_printf(out, "\nthe image of the memory %s",
+			standing == HERD_DISK_GONE ?
+				"cannot be read" :
+				"could not be read when this was made");
 	if (image->n_files) {
 		herd_buf_printf(out, ": ");
 		herd_report_escape(out, image->files[0].path,
@@ -101,17 +119,40 @@ static void put_bytes(struct herd_buf *out, const void *p, size_t n)
 		herd_buf_put(out, p, n);
 }
 
+/*
+ * What is to be done about a map that could not be made: 0, to tell that there
+ * is none. Texts are kept as long as the tree is, by the kernel as well; an
+ * image in AWS may be had in a minute, and then "cannot be read" would be wrong.
+ */
+static int without_dump(const struct herd_memory_at *at, int err)
+{
+	if (err == -ENOMEM)
+		return err;
+	return herd_disk_is_remote(at->instance, HERD_DISK_MEMORY) &&
+			       herd_disk_standing(at->instance,
+						  HERD_DISK_MEMORY) !=
+				       HERD_DISK_GONE ?
+		       -EIO :
+		       0;
+}
+
 /* Without the image it is told without its part. */
 static int make_status(const struct herd_memory_at *at, struct herd_buf *out)
 {
 	const struct herd_process *p = herd_memory_process_of(at);
 	struct herd_tree_dump *d = NULL;
 	struct herd_tree_core *c = NULL;
+	int err = p->n_vmas ? herd_tree_dump_get(at, at->process, HERD_NO_INDEX,
+						 &d) : 0;
 
-	if (p->n_vmas && herd_tree_core_get(at, &c))
-		c = NULL;
-	if (p->n_vmas && herd_tree_dump_get(at, at->process, HERD_NO_INDEX, &d))
+	if (err) {
 		d = NULL;
+		err = without_dump(at, err);
+		if (err)
+			return err;
+	}
+	if (d && herd_tree_core_get(at, &c))
+		c = NULL;
 	herd_process_status(herd_memory_machine_of(at), p, d ? d->d : NULL,
 			    c ? &c->c : NULL, out);
 	if (d)
@@ -129,9 +170,10 @@ static int make_missing(const struct herd_memory_at *at, struct herd_buf *out)
 	struct herd_tree_dump *d;
 	int err = herd_tree_dump_get(at, at->process, HERD_NO_INDEX, &d);
 
-	if (err == -ENOMEM)
-		return err;
 	if (err) {
+		err = without_dump(at, err);
+		if (err)
+			return err;
 		herd_buf_printf(out, "all of it: the image of the memory "
 				     "cannot be read\n");
 		return 0;

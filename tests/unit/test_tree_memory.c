@@ -923,6 +923,77 @@ static void the_image_is_gone(void **state)
 	herd_tree_close(t);
 }
 
+/* The same image by a name in S3. */
+static void put_remote(size_t i)
+{
+	char raw[] = "raw-memory", url[] = "s3://bucket/memory";
+	struct herd_image_file file = { .path = url,
+					.size = DF_FRAMES * HERD_PAGE };
+	struct herd_stored_memory s = { .attached = 1700000001 };
+	struct herd_process v[PROCESSES];
+	struct herd_buf b = HERD_BUF_INIT;
+	struct herd_txn *t = NULL;
+	struct herd_machine m;
+
+	make_machine(i == ODD, v, &m);
+	assert_int_equal(herd_machine_encode(&m, &b), 0);
+	s.machine = b.data;
+	s.n_machine = b.len;
+	s.image = (struct herd_image){ .format = raw, .size = file.size,
+				       .files = &file, .n_files = 1 };
+	assert_int_equal(herd_txn_begin(herd.store, true, &t, NULL), 0);
+	assert_int_equal(herd_memory_put(t, herd.ids[i], &s), 0);
+	assert_int_equal(herd_txn_commit(t, NULL), 0);
+	herd_buf_deinit(&b);
+}
+
+static void fails_now(struct herd_tree *t, const char *path)
+{
+	struct stat st;
+	uint64_t node;
+
+	assert_int_equal(find(t, path, &node, &st), -EIO);
+}
+
+/* What was said while AWS did not answer is not what is said ever after. */
+static void the_image_is_away(void **state)
+{
+	struct opener o = { .memory_says = -EIO };
+	struct herd_tree *t;
+
+	(void)state;
+	put_remote(ODD);
+	t = open_tree(&o, 8);
+	/* nobody fetches an image for a listing */
+	lacks_text(t, "i-3/deviant/memory/findings.txt", "not be read");
+	has_text(t, "i-3/all/memory/812-x/maps", "[stack]");
+	assert_int_equal(o.opened, 0);
+	fails_now(t, "asg/web/i-3/all/memory/812-x/missing.txt");
+	fails_now(t, "asg/web/i-3/all/memory/812-x/status");
+	/* no memory of its own: nothing of it is in the image */
+	has_text(t, "i-3/all/memory/2-kthreadd/status", "kthreadd");
+	assert_true(o.opened > 0);
+	o.memory_says = 0;
+	has_text(t, "i-3/all/memory/812-x/missing.txt", "swapped out");
+	has_text(t, "i-3/all/memory/812-x/status", "MISSING: swapped out\n");
+	herd_tree_close(t);
+	/* what is known is told, with when it was so */
+	o.memory_says = -EIO;
+	t = open_tree(&o, 8);
+	fails_now(t, "asg/web/i-3/all/memory/812-x/missing.txt");
+	has_text(t, "i-3/deviant/memory/findings.txt",
+		 "could not be read when this was made: s3://bucket/memory\n");
+	herd_tree_close(t);
+	/* another object of that name: for good */
+	o.memory_says = -ESTALE;
+	t = open_tree(&o, 8);
+	has_text(t, "i-3/all/memory/812-x/missing.txt", "cannot be read\n");
+	has_text(t, "i-3/all/memory/812-x/status", "cannot be read\n");
+	has_text(t, "i-3/deviant/memory/findings.txt", "memory cannot be read");
+	herd_tree_close(t);
+	attach_memory(ODD);
+}
+
 static void the_disk_is_gone(void **state)
 {
 	struct opener o = { .disk_says = -ENOENT };
@@ -1055,6 +1126,7 @@ int main(void)
 		cmocka_unit_test(any_number),
 		cmocka_unit_test(positions),
 		cmocka_unit_test(the_image_is_gone),
+		cmocka_unit_test(the_image_is_away),
 		cmocka_unit_test(the_disk_is_gone),
 		cmocka_unit_test(a_damaged_record),
 		cmocka_unit_test(any_machine_at_all),
