@@ -51,6 +51,7 @@ struct herd_tree_machine {
 	struct herd_memory_page *pages;	/* by process, then va */
 	uint32_t *pages_at;	/* where each process's begin; one more */
 	size_t n_pages;
+	struct herd_page_places *places; /* NULL: no page differs */
 };
 
 struct herd_tree_findings {

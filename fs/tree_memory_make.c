@@ -226,6 +226,7 @@ static void machine_destroy(struct herd_cached *c)
 {
 	struct herd_tree_machine *tm = (struct herd_tree_machine *)c;
 
+	herd_page_places_destroy(tm->places);
 	herd_machine_destroy(tm->m);
 	free(tm->base);
 	free(tm->pages);
@@ -250,13 +251,16 @@ static int machine_make(void *arg, struct herd_cached **ret)
 	}
 	if (!err)
 		err = number(tm);
+	if (!err && tm->n_pages)
+		err = herd_page_places_make(tm->m, &tm->places);
 	if (err) {
 		machine_destroy(&tm->cached);
 		return failed(k, "cannot be shown", err, &diag);
 	}
 	tm->cached.bytes = sizeof(*tm) + machine_cost(tm->m) +
 			   tm->n_pages * sizeof(*tm->pages) +
-			   tm->m->n_processes * 8;
+			   tm->m->n_processes * 8 +
+			   (tm->places ? herd_page_places_cost(tm->places) : 0);
 	tm->cached.destroy = machine_destroy;
 	*ret = &tm->cached;
 	return 0;

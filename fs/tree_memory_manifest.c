@@ -28,10 +28,17 @@ struct list {
 	struct herd_txn *txn;
 	struct herd_tree_instance *instance;
 	struct herd_buf *out;
+	size_t pages, left_out; /* texts of pages/ */
 };
 
+/*
+ * Of texts of pages/, of all processes: each says what the herd has at its
+ * place, and an image may have very many.
+ */
+#define PAGES_MAX 4096u
+
 /* Node number `what`, if it is there and a text out of the index alone. */
-static int add(const struct list *l, uint32_t what, const char *path)
+static int add(struct list *l, uint32_t what, const char *path)
 {
 	CLEANUP_MEMORY_AT struct herd_memory_at at;
 	CLEANUP_BUF struct herd_buf text = HERD_BUF_INIT;
@@ -53,12 +60,36 @@ static int add(const struct list *l, uint32_t what, const char *path)
 	return herd_buf_error(l->out);
 }
 
-static int add_process(const struct list *l, const struct herd_tree_machine *tm,
+/* what: the number before that of the first. */
+static int add_pages(struct list *l, const struct herd_tree_machine *tm,
+		     uint32_t process, const char *name, uint32_t what)
+{
+	char path[2 * HERD_MEMORY_NAME_MAX + 16];
+	char page[HERD_MEMORY_NAME_MAX + 1];
+	const uint32_t end = tm->pages_at[process + 1];
+	int err = 0;
+
+	for (uint32_t i = tm->pages_at[process]; i < end && !err;
+	     i++, what += 2) {
+		if (l->pages == PAGES_MAX) {
+			l->left_out += end - i;
+			break;
+		}
+		herd_memory_page_name(tm->m, &tm->pages[i], true, page);
+		snprintf(path, sizeof(path), "%s/%s/%s", name,
+			 herd_memory_item_name(HERD_PROCESS_PAGES), page);
+		err = add(l, what + 1, path);
+		l->pages++;
+	}
+	return err;
+}
+
+static int add_process(struct list *l, const struct herd_tree_machine *tm,
 		       uint32_t process)
 {
 	const struct herd_process *p = &tm->m->processes[process];
 	uint32_t what = tm->base[process];
-	char name[HERD_MEMORY_NAME_MAX + 1], page[HERD_MEMORY_NAME_MAX + 1];
+	char name[HERD_MEMORY_NAME_MAX + 1];
 	char path[2 * HERD_MEMORY_NAME_MAX + 16];
 	int err = 0;
 
@@ -71,17 +102,10 @@ static int add_process(const struct list *l, const struct herd_tree_machine *tm,
 		err = add(l, what + i, path);
 	}
 	what += HERD_PROCESS_FIXED + (uint32_t)(p->n_fds + p->n_vmas);
-	for (uint32_t i = tm->pages_at[process];
-	     i < tm->pages_at[process + 1] && !err; i++, what += 2) {
-		herd_memory_page_name(tm->m, &tm->pages[i], true, page);
-		snprintf(path, sizeof(path), "%s/%s/%s", name,
-			 herd_memory_item_name(HERD_PROCESS_PAGES), page);
-		err = add(l, what + 1, path);
-	}
-	return err;
+	return err ? err : add_pages(l, tm, process, name, what);
 }
 
-static int add_all(const struct list *l, const struct herd_memory_at *dir)
+static int add_all(struct list *l, const struct herd_memory_at *dir)
 {
 	const struct herd_tree_machine *tm = dir->machine;
 	char path[300];
@@ -104,7 +128,7 @@ static int add_all(const struct list *l, const struct herd_memory_at *dir)
 int herd_memory_manifest(struct herd_tree *t, struct herd_txn *txn,
 			 struct herd_tree_instance *i, struct herd_buf *out)
 {
-	const struct list l = { t, txn, i, out };
+	struct list l = { t, txn, i, out, 0, 0 };
 	CLEANUP_MEMORY_AT struct herd_memory_at dir;
 	int err = herd_memory_at_init(&dir, t, txn,
 				      herd_node_memory(HERD_MEMORY_DEVIANT,
@@ -117,6 +141,10 @@ int herd_memory_manifest(struct herd_tree *t, struct herd_txn *txn,
 	/* the disk's part does not fail because memory's does */
 	if (!err)
 		err = add_all(&l, &dir);
+	if (l.left_out)
+		herd_buf_printf(out, "# %zu texts more of pages/ are not "
+				     "listed: these are %zu.\n",
+				l.left_out, l.pages);
 	if (err && err != -ENOMEM) {
 		herd_buf_printf(out, "# It could not be read: what follows of "
 				     "it is not listed.\n");

@@ -213,7 +213,7 @@ static int make_page(const struct herd_memory_at *at, struct herd_buf *out)
 
 	if (!err)
 		err = herd_page_beside(at->txn, herd, at->instance->record.id,
-				       m, c, &beside);
+				       m, at->machine->places, c, &beside);
 	if (!err)
 		herd_process_page(m, c, page->va, &beside, out);
 	return err;

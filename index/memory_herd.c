@@ -3,7 +3,6 @@
 #include "index/memory_herd.h"
 
 #include "acquire/base/cleanup.h"
-#include "index/memory/machine_pages.h"
 #include "index/memory_disk.h"
 
 #include <stdio.h>
@@ -134,22 +133,6 @@ int herd_memory_judge(struct herd_txn *t, const struct herd_memory_herd *mh,
 
 /* ---- one page ---- */
 
-/* Whether the page of the cache is known to be the disk's. */
-static bool cache_is_disks(const struct herd_machine *m,
-			   const struct herd_page_change *c)
-{
-	for (size_t i = 0; i < m->n_page_changes; i++)
-		if (m->page_changes[i].process == HERD_NO_INDEX &&
-		    m->page_changes[i].file == c->file &&
-		    m->page_changes[i].index == c->index)
-			return false;
-	for (size_t i = 0; i < m->n_page_digests; i++)
-		if (m->page_digests[i].file == c->file &&
-		    m->page_digests[i].index == c->index)
-			return false; /* no disk vouches for it */
-	return m->n_page_digests < HERD_PAGE_DIGESTS_MAX;
-}
-
 static int judge_file(struct herd_txn *t, const struct herd_memory_herd *mh,
 		      uint32_t instance, const struct herd_mfile *f,
 		      struct herd_page_beside *ret)
@@ -172,6 +155,7 @@ static int judge_file(struct herd_txn *t, const struct herd_memory_herd *mh,
 
 int herd_page_beside(struct herd_txn *t, const struct herd_memory_herd *mh,
 		     uint32_t instance, const struct herd_machine *m,
+		     const struct herd_page_places *places,
 		     const struct herd_page_change *c,
 		     struct herd_page_beside *ret)
 {
@@ -180,14 +164,14 @@ int herd_page_beside(struct herd_txn *t, const struct herd_memory_herd *mh,
 	*ret = (struct herd_page_beside){ .class = HERD_CLASS_SAME };
 	if (!mh)
 		return 0;
-	err = herd_flock_page(mh->flock, instance, m, c, &ret->others);
+	err = herd_flock_page(mh->flock, instance, places, c, &ret->others);
 	if (!err)
 		err = judge_file(t, mh, instance, &m->files[c->file], ret);
 	if (err || !ret->on_disk)
 		return err;
 	ret->has_disk_digest = c->against == HERD_AGAINST_DISK ||
 			       (c->against == HERD_AGAINST_CACHE &&
-				cache_is_disks(m, c));
+				herd_page_cache_is_disks(places, c));
 	if (ret->has_disk_digest)
 		memcpy(ret->disk_digest, c->other, sizeof(ret->disk_digest));
 	return 0;

@@ -42,9 +42,11 @@ struct herd_page_beside {
 	bool has_disk_digest;
 	uint8_t disk_digest[32];
 };
-/* change: of m's page_changes. mh NULL: nobody is there to be asked. */
+/* change: of m's page_changes; places: m's. mh NULL: nobody is there to be
+   asked. */
 int herd_page_beside(struct herd_txn *t, const struct herd_memory_herd *mh,
 		     uint32_t instance, const struct herd_machine *m,
+		     const struct herd_page_places *places,
 		     const struct herd_page_change *change,
 		     struct herd_page_beside *ret);
 

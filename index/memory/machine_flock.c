@@ -14,6 +14,7 @@ struct herd_flock {
 	struct slot {
 		uint32_t count;
 		uint32_t first; /* feature + 1 */
+		uint32_t values;
 	} * slot;
 	struct value {
 		uint32_t count;
@@ -105,6 +106,7 @@ static int count_features(struct herd_flock *f, const struct herd_traits *t,
 		if (!f->value[id].count++) {
 			f->value[id].next = s->first;
 			s->first = id + 1;
+			s->values++;
 		}
 	}
 	return err;
@@ -166,14 +168,17 @@ static void values(const struct herd_bench *h, uint32_t slot, uint32_t own,
 	}
 }
 
-void herd_bench_ask(const struct herd_bench *h, unsigned aspect,
-		    const char *key, const char *value, struct herd_others *ret)
+/* false: nobody has the slot. */
+static bool ask_slot(const struct herd_bench *h, unsigned aspect,
+		     const char *key, const char *value,
+		     struct herd_others *ret, uint32_t *ret_slot,
+		     uint32_t *ret_own)
 {
 	struct herd_buf b CLEANUP_BUF = HERD_BUF_INIT;
 	size_t len;
-	uint32_t slot, own = HERD_STRING_NONE;
 
 	*ret = (struct herd_others){ .all = herd_bench_others(h) };
+	*ret_own = HERD_STRING_NONE;
 	herd_buf_u8(&b, (uint8_t)aspect);
 	herd_norm_clean(&b, key, strlen(key));
 	len = b.len;
@@ -181,15 +186,39 @@ void herd_bench_ask(const struct herd_bench *h, unsigned aspect,
 	if (value)
 		herd_norm_clean(&b, value, strlen(value));
 	if (b.failed)
-		return;
-	slot = herd_strings_find(&h->f->slots, b.data, len);
-	if (slot == HERD_STRING_NONE)
-		return;
-	ret->slot = h->f->slot[slot].count -
-		    own_has(h, &h->own->slots, &h->f->slots.v[slot]);
+		return false;
+	*ret_slot = herd_strings_find(&h->f->slots, b.data, len);
+	if (*ret_slot == HERD_STRING_NONE)
+		return false;
+	ret->slot = h->f->slot[*ret_slot].count -
+		    own_has(h, &h->own->slots, &h->f->slots.v[*ret_slot]);
 	if (value)
-		own = herd_strings_find(&h->f->features, b.data, b.len);
-	values(h, slot, own, ret);
+		*ret_own = herd_strings_find(&h->f->features, b.data, b.len);
+	return true;
+}
+
+void herd_bench_ask(const struct herd_bench *h, unsigned aspect,
+		    const char *key, const char *value, struct herd_others *ret)
+{
+	uint32_t slot, own;
+
+	if (ask_slot(h, aspect, key, value, ret, &slot, &own))
+		values(h, slot, own, ret);
+}
+
+void herd_bench_count(const struct herd_bench *h, unsigned aspect,
+		      const char *key, const char *value,
+		      struct herd_others *ret)
+{
+	uint32_t slot, own;
+
+	if (!ask_slot(h, aspect, key, value, ret, &slot, &own))
+		return;
+	ret->kinds = h->f->slot[slot].values;
+	if (own != HERD_STRING_NONE)
+		ret->same = h->f->value[own].count -
+			    own_has(h, &h->own->features,
+				    &h->f->features.v[own]);
 }
 
 int herd_bench_each_common(const struct herd_bench *h, unsigned aspect,

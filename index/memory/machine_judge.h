@@ -99,9 +99,23 @@ struct herd_page_others {
 	uint32_t unvouched_top;	/* or another that so many have */
 	char top[33];		/* that one's SHA-256, its first half; "" none */
 };
-/* change: of m->page_changes. m: of `instance`. */
+/*
+ * A machine's pages that differ, gone through once for all that is asked of
+ * them: the cost of an answer is not to depend on how many an image has. m is
+ * borrowed; immutable once made.
+ */
+struct herd_page_places;
+int herd_page_places_make(const struct herd_machine *m,
+			  struct herd_page_places **ret);
+void herd_page_places_destroy(struct herd_page_places *p);
+size_t herd_page_places_cost(const struct herd_page_places *p);	/* bytes */
+/* Whether the page of the cache at the place of a change is known to be the
+   disk's. */
+bool herd_page_cache_is_disks(const struct herd_page_places *p,
+			      const struct herd_page_change *change);
+/* change: of the page_changes of the places' machine, that of `instance`. */
 int herd_flock_page(const struct herd_flock *f, uint32_t instance,
-		    const struct herd_machine *m,
+		    const struct herd_page_places *places,
 		    const struct herd_page_change *change,
 		    struct herd_page_others *ret);
 

@@ -221,6 +221,11 @@ struct herd_bench { /* who judges whom */
 void herd_bench_ask(const struct herd_bench *h, unsigned aspect,
 		    const char *key, const char *value,
 		    struct herd_others *ret);
+/* Only `all`, `slot` and `same`, however many values there are; `kinds` is the
+   number of all. */
+void herd_bench_count(const struct herd_bench *h, unsigned aspect,
+		      const char *key, const char *value,
+		      struct herd_others *ret);
 /* fn for each slot of an aspect that all others have with that value. */
 int herd_bench_each_common(const struct herd_bench *h, unsigned aspect,
 			   const char *value,

@@ -351,11 +351,9 @@ static void patched_text(void **state)
 	herd_free(h);
 }
 
-static struct herd_page_others beside(struct herd *h, unsigned who,
-				      const struct herd_page_change *c)
+static struct herd_flock *flock_of(struct herd *h)
 {
 	struct herd_flock *f;
-	struct herd_page_others o;
 
 	assert_int_equal(herd_flock_create(&f), 0);
 	for (unsigned i = 0; i < h->n; i++) {
@@ -365,7 +363,19 @@ static struct herd_page_others beside(struct herd *h, unsigned who,
 		assert_int_equal(herd_flock_add(f, i, t), 0);
 		herd_traits_destroy(t);
 	}
-	assert_int_equal(herd_flock_page(f, who, h->m[who], c, &o), 0);
+	return f;
+}
+
+static struct herd_page_others beside(struct herd *h, unsigned who,
+				      const struct herd_page_change *c)
+{
+	struct herd_page_places *places;
+	struct herd_flock *f = flock_of(h);
+	struct herd_page_others o;
+
+	assert_int_equal(herd_page_places_make(h->m[who], &places), 0);
+	assert_int_equal(herd_flock_page(f, who, places, c, &o), 0);
+	herd_page_places_destroy(places);
 	herd_flock_destroy(f);
 	return o;
 }
@@ -418,6 +428,45 @@ static void a_page_beside_the_siblings(void **state)
 	memset(h->m[0]->page_digests[0].digest, 5, 16);
 	assert_string_equal(o.top,
 			    herd_hex(h->m[0]->page_digests[0].digest, 16, hex));
+	herd_free(h);
+}
+
+/* As many as an image may have; each is told what is so at its place. */
+static void very_many_pages(void **state)
+{
+	enum { PAGES = 30000, DIGESTS = 100000 };
+	struct herd *h = herd_of(6);
+	struct herd_machine *m = victim(h);
+	const char *libc = "/usr/lib/x86_64-linux-gnu/libc.so.6";
+	struct herd_page_places *places;
+	struct herd_page_others o;
+	struct herd_flock *f;
+
+	(void)state;
+	for (unsigned i = 0; i < PAGES; i++) {
+		change(m, find(m, "/usr/sbin/sshd"), libc, i);
+		if (i % 3 == 0)
+			change(h->m[ANYBODY], NULL, libc, i);
+	}
+	change(m, NULL, libc, 7);
+	for (unsigned i = 1; i < DIGESTS; i += 2)
+		digest(m, i % 4 == 1 ? libc : "/usr/lib/other", i, 1);
+	assert_int_equal(herd_page_places_make(m, &places), 0);
+	f = flock_of(h);
+	for (unsigned i = 0; i < PAGES; i++) {
+		const struct herd_page_change *c = &m->page_changes[i];
+
+		assert_int_equal(herd_flock_page(f, VICTIM, places, c, &o), 0);
+		assert_int_equal(o.all, 5);
+		assert_int_equal(o.changed, i % 3 == 0);
+		assert_int_equal(o.changed_same, i % 3 == 0);
+		assert_int_equal(o.unvouched, 0); /* but its own */
+		assert_int_equal(herd_page_cache_is_disks(places, c),
+				 i % 4 != 1 && i != 7);
+	}
+	assert_true(herd_page_places_cost(places) > PAGES * 16);
+	herd_flock_destroy(f);
+	herd_page_places_destroy(places);
 	herd_free(h);
 }
 
@@ -621,6 +670,7 @@ int main(void)
 		cmocka_unit_test(a_hidden_thread),
 		cmocka_unit_test(patched_text),
 		cmocka_unit_test(a_page_beside_the_siblings),
+		cmocka_unit_test(very_many_pages),
 		cmocka_unit_test(a_page_that_could_not_be_compared),
 		cmocka_unit_test(text_patched_in_the_cache),
 		cmocka_unit_test(a_patched_library_of_all),

@@ -738,6 +738,45 @@ static void the_manifest_has_the_texts(void **state)
 	herd_tree_close(t);
 }
 
+/* Of an image that has very many pages the list is not to take for ever. */
+static void the_manifest_ends(void **state)
+{
+	enum { MANY = 4200 };
+	struct herd_page_change *changes = calloc(MANY, sizeof(*changes));
+	struct herd_process v[PROCESSES];
+	struct herd_buf b = HERD_BUF_INIT;
+	struct opener o = { 0 };
+	struct herd_machine m;
+	struct herd_tree *t;
+	size_t lines = 0;
+	char *all;
+
+	(void)state;
+	make_machine(true, v, &m);
+	for (unsigned i = 0; i < MANY; i++)
+		changes[i] = (struct herd_page_change){ .process = EVIL,
+			.file = DF_FILE_TEXT, .index = i, .bytes = 1,
+			.va = DF_TEXT + i * (uint64_t)HERD_PAGE,
+			.origin = HERD_PAGE_PRIVATE,
+			.against = HERD_AGAINST_CACHE };
+	m.page_changes = changes;
+	m.n_page_changes = MANY;
+	assert_int_equal(herd_machine_encode(&m, &b), 0);
+	put_memory(herd.ids[ODD], b.data, b.len);
+	t = open_tree(&o, 8);
+	all = all_of(t, in(t, "i-3/MANIFEST.sha256", NULL), NULL);
+	for (const char *at = all; (at = strstr(at, "/pages/")); at++)
+		lines++;
+	assert_int_equal(lines, 4096);
+	assert_non_null(strstr(all, "\n# 104 texts more of pages/ are not "
+				    "listed: these are 4096.\n"));
+	free(all);
+	herd_tree_close(t);
+	herd_buf_deinit(&b);
+	free(changes);
+	attach_memory(ODD);
+}
+
 static void attributes(void **state)
 {
 	struct opener o = { 0 };
@@ -1120,6 +1159,7 @@ int main(void)
 		cmocka_unit_test(the_readme_knows_memory),
 		cmocka_unit_test(a_hostile_name_on_the_page),
 		cmocka_unit_test(the_manifest_has_the_texts),
+		cmocka_unit_test(the_manifest_ends),
 		cmocka_unit_test(attributes),
 		cmocka_unit_test(the_whole_memory),
 		cmocka_unit_test(who_has_none_shows_none),
