@@ -28,31 +28,54 @@ static void start(struct herd_court *c, struct herd_case *k, uint32_t like)
 /* ---- modules ---- */
 
 /*
+ * A kernel that was built without its modules being signed taints itself with
+ * each: then that says nothing of one. Of modules from outside it always does.
+ */
+static bool signs_nothing(const struct herd_machine *m)
+{
+	size_t unsigned_own = 0;
+
+	for (size_t i = 0; i < m->n_modules; i++) {
+		if (m->modules[i].taints & TAINT_OUT_OF_TREE)
+			continue;
+		if (!(m->modules[i].taints & TAINT_UNSIGNED))
+			return false;
+		unsigned_own++;
+	}
+	return unsigned_own > 1;
+}
+
+/*
  * Nobody vouches for it: odd in itself. One that is out of the tree and signed
  * by a key that the kernel has is somebody's on purpose, as drivers are that
  * come with the distribution or with the cloud.
  */
-static const char *unvouched(const struct herd_module *m)
+static const char *unvouched(const struct herd_machine *m,
+			     const struct herd_module *o)
 {
-	return m->taints & TAINT_FORCED	  ? "it was forced in" :
-	       m->taints & TAINT_UNSIGNED ? "not signed" :
-					    NULL;
+	if (o->taints & TAINT_FORCED)
+		return "it was forced in";
+	if (!(o->taints & TAINT_UNSIGNED))
+		return NULL;
+	return (o->taints & TAINT_OUT_OF_TREE) || !signs_nothing(m) ?
+		       "not signed" :
+		       NULL;
 }
 
-static const char *kind_of_module(const struct herd_module *m, bool on_demand)
+static const char *kind_of_module(const struct herd_module *m, const char *text,
+				  bool on_demand)
 {
-	const char *text = unvouched(m);
-
 	return text			     ? text :
 	       m->taints & TAINT_OUT_OF_TREE ? "out of the tree, and signed" :
 	       on_demand ? "of those that are loaded when they are needed" :
 			   "of the kernel's own";
 }
 
-static void new_module(struct herd_case *k, const struct herd_module *m,
-		       uint32_t like, uint32_t all)
+static void new_module(const struct herd_court *c, struct herd_case *k,
+		       const struct herd_module *m, uint32_t like, uint32_t all)
 {
-	bool odd = unvouched(m) != NULL;
+	const char *text = unvouched(c->m, m);
+	bool odd = text != NULL;
 	bool foreign = odd || m->taints & TAINT_OUT_OF_TREE;
 	bool on_demand = !foreign && herd_module_on_demand(m->name);
 	bool herd = all >= HERD_LEAST, deviates;
@@ -70,7 +93,7 @@ static void new_module(struct herd_case *k, const struct herd_module *m,
 				 .deviates = deviates,
 				 .rank = rank * (foreign ? 1 : OWN_MODULE),
 				 .severity = foreign ? 85 : 0,
-				 .detail = kind_of_module(m, on_demand),
+				 .detail = kind_of_module(m, text, on_demand),
 				 .same = like,
 				 .of = all });
 }
@@ -112,7 +135,7 @@ void herd_judge_module(struct herd_court *c, const struct herd_owner *o)
 	herd_bench_ask(&c->bench, HERD_ASPECT(HERD_MARK_MODULE),
 		       herd_text(own, o->key), "", &others);
 	start(c, &k, others.same);
-	new_module(&k, m, others.same, all);
+	new_module(c, &k, m, others.same, all);
 	other_module(c, &k, m);
 	for (uint32_t i = o->first; i < o->first + o->n; i++) {
 		const struct herd_trait *t = &own->traits[i];
@@ -169,7 +192,7 @@ static const char *stray(const struct herd_machine *m,
 	return is_hidden(m, o)		? "that module is hidden" :
 	       herd_module_is_odd(o)	? "that module is unlike any" :
 	       o->taints & TAINT_FORCED ? "that module was forced in" :
-	       unvouched(o)		? "that module is not signed" :
+	       unvouched(m, o)	? "that module is not signed" :
 					  NULL;
 }
 

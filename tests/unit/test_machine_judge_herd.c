@@ -427,6 +427,36 @@ static void a_module_of_one_or_two(void **state)
 	}
 }
 
+/* Built without signing: nobody vouches for any, and that says nothing of one. */
+static void a_kernel_that_signs_nothing(void **state)
+{
+	(void)state;
+	for (unsigned n = 1; n <= 2; n++) {
+		struct herd *h = herd_of(n);
+		struct herd_machine *m = h->m[0];
+		struct herd_module *o = module(m, "netmon");
+
+		for (size_t i = 0; i < m->n_modules; i++)
+			m->modules[i].taints = UNSIGNED;
+		assert_true(m->n_modules > 2);
+		for (size_t i = 1; i <= m->n_modules; i++)
+			assert_int_equal(class_of(h, HERD_SUBJECT_MODULE, i),
+					 HERD_CLASS_SAME);
+		o->taints |= OUT_OF_TREE;
+		assert_int_equal(class_of(h, HERD_SUBJECT_MODULE, m->n_modules),
+				 HERD_CLASS_DEVIANT);
+		o->taints = UNSIGNED | FORCED;
+		assert_int_equal(class_of(h, HERD_SUBJECT_MODULE, m->n_modules),
+				 HERD_CLASS_DEVIANT);
+		/* one that is signed: it does sign */
+		o->taints = UNSIGNED;
+		m->modules[0].taints = 0;
+		assert_int_equal(class_of(h, HERD_SUBJECT_MODULE, m->n_modules),
+				 HERD_CLASS_DEVIANT);
+		herd_free(h);
+	}
+}
+
 /* Tracing says nothing, unless it leads to what nobody vouches for. */
 static void a_hook_of_one(void **state)
 {
@@ -571,6 +601,7 @@ int main(void)
 		cmocka_unit_test(a_module_unlike_any),
 		cmocka_unit_test(a_patched_module),
 		cmocka_unit_test(a_module_of_one_or_two),
+		cmocka_unit_test(a_kernel_that_signs_nothing),
 		cmocka_unit_test(a_hook_of_one),
 		cmocka_unit_test(a_hook),
 		cmocka_unit_test(a_socket_of_nobody),
