@@ -3,7 +3,8 @@
  * For each instance: a multipart upload is begun, its parts' URLs go into a
  * script (capture_memory.sh), the script goes to S3, and a command that fetches
  * it, checks its digest and runs it goes to the instance. All instances work at
- * once. What is done is brought home one after the other.
+ * once. What is done is brought home one after the other; then images that were
+ * at home are checked.
  *
  * The object and the record of how it came about stay in the bucket; from them
  * an interrupted run goes on. The script, which holds the URLs, is deleted.
@@ -219,7 +220,7 @@ static void begin(struct herd_memory_capturing *g, size_t i)
 	make_keys(g, i);
 	r = herd_memory_at_home(g, i);
 	if (!r) {
-		m->already = true;
+		m->already = g->one[i].home = true;
 		return;
 	}
 	if (r == -ENOENT)
@@ -232,6 +233,12 @@ static void begin(struct herd_memory_capturing *g, size_t i)
 	}
 	if (r == -EEXIST)
 		m->err = r;
+	/* nor would it be written over */
+	if (!m->err && g->one[i].alone)
+		m->err = herd_diag_set(&m->diag, -EEXIST, g->o.dir,
+				       HERD_NO_OFFSET, "has %s.avml without a "
+				       "record, nor is there one in S3: move it "
+				       "away", m->instance);
 	if (!m->err && !g->o.dry_run)
 		m->err = begin_one(g, i);
 }
@@ -449,6 +456,11 @@ static int capture(struct herd_memory_capturing *g)
 	for (size_t i = 0; i < g->c->n; i++)
 		if (!g->c->v[i].err && g->one[i].uploaded)
 			g->c->v[i].err = herd_memory_bring_home(g, i);
+	/* what is there does not change; memory that is still running does, so
+	   that reading hundreds of gigabytes comes last */
+	for (size_t i = 0; i < g->c->n; i++)
+		if (!g->c->v[i].err && g->one[i].home)
+			g->c->v[i].err = herd_memory_check_home(g, i);
 	return 0;
 }
 

@@ -15,9 +15,11 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 
 #define RANGE (8u << 20)
 #define RECORD_MAX 8192u
+#define PROGRESS_SECONDS 10
 
 int herd_memory_unhex(const char *text, uint8_t ret[32])
 {
@@ -182,7 +184,7 @@ static char *path_of(const struct herd_memory_capturing *g, size_t i,
 			suffix) < 0 ? NULL : path;
 }
 
-/* -ENOENT: none that can be read. */
+/* -ENOENT: there is none; -EBADMSG: it is damaged; or why it cannot be read. */
 static int read_record(struct herd_memory_capturing *g, size_t i,
 		       const char *path)
 {
@@ -192,20 +194,36 @@ static int read_record(struct herd_memory_capturing *g, size_t i,
 	int r;
 
 	if (!f)
-		return -ENOENT;
+		return -errno;
 	n = fread(text, 1, RECORD_MAX, f);
 	text[n] = '\0';
+	r = ferror(f) ? -EIO : 0;
 	fclose(f);
-	r = parse_record(g, text, &g->c->v[i]);
-	return r == -EBADMSG ? -ENOENT : r;
+	return r ? r : parse_record(g, text, &g->c->v[i]);
 }
 
-static int hash_file(const char *path, uint8_t ret[32])
+/* An image takes minutes: how far it is is told now and then. */
+static void say_progress(const struct herd_memory_capturing *g, size_t i,
+			 uint64_t done, time_t *last)
+{
+	const struct herd_memory_captured *m = &g->c->v[i];
+
+	if (time(NULL) - *last < PROGRESS_SECONDS)
+		return;
+	*last = time(NULL);
+	herd_memory_say(g, "%s: %llu of %llu bytes checked", m->instance,
+			(unsigned long long)done, (unsigned long long)m->bytes);
+}
+
+static int hash_file(const struct herd_memory_capturing *g, size_t i,
+		     const char *path, uint8_t ret[32])
 {
 	CLEANUP_FD int fd = open(path, O_RDONLY | O_CLOEXEC);
 	CLEANUP_FREE char *range = malloc(RANGE);
 	struct herd_sha256 *h = herd_sha256_create();
 	int r = fd < 0 ? -errno : range && h ? 0 : -ENOMEM;
+	time_t last = time(NULL);
+	uint64_t done = 0;
 
 	while (!r) {
 		ssize_t n = read(fd, range, RANGE);
@@ -216,6 +234,8 @@ static int hash_file(const char *path, uint8_t ret[32])
 			herd_sha256_update(h, range, (size_t)n);
 		else if (errno != EINTR)
 			r = -errno;
+		done += n > 0 ? (uint64_t)n : 0;
+		say_progress(g, i, done, &last);
 	}
 	if (!r)
 		herd_sha256_final(h, ret);
@@ -223,29 +243,65 @@ static int hash_file(const char *path, uint8_t ret[32])
 	return r;
 }
 
-/* Whether the image is the one of which its record tells. */
-static int check_image(struct herd_memory_capturing *g, size_t i,
-		       const char *path)
+/* Whether the image is as large as its record tells. */
+static int check_size(const struct herd_memory_captured *m, const char *path)
 {
-	struct herd_memory_captured *m = &g->c->v[i];
-	uint8_t digest[32];
 	struct stat st;
-	int r;
 
 	if (stat(path, &st))
 		return -errno;
-	if (!S_ISREG(st.st_mode) || (uint64_t)st.st_size != m->bytes)
-		return -EBADMSG;
-	/* a dry run is to be quick */
-	r = g->o.dry_run ? 0 : hash_file(path, digest);
-	if (!r && !g->o.dry_run && memcmp(digest, m->sha256, sizeof(digest)) != 0)
-		r = -EBADMSG;
-	return r;
+	return S_ISREG(st.st_mode) && (uint64_t)st.st_size == m->bytes ?
+		       0 : -EBADMSG;
+}
+
+/* And the one of which it tells: reads all of it. */
+static int check_image(const struct herd_memory_capturing *g, size_t i,
+		       const char *path)
+{
+	const struct herd_memory_captured *m = &g->c->v[i];
+	uint8_t digest[32];
+	int r = check_size(m, path);
+
+	if (r)
+		return r;
+	herd_memory_say(g, "%s: the image that is there is checked, %llu bytes",
+			m->instance, (unsigned long long)m->bytes);
+	r = hash_file(g, i, path, digest);
+	return r ? r : memcmp(digest, m->sha256, sizeof(digest)) ? -EBADMSG : 0;
+}
+
+static int say_home(struct herd_memory_captured *m, int r, const char *image)
+{
+	return r == -EBADMSG ?
+		       herd_diag_set(&m->diag, r, image, HERD_NO_OFFSET,
+				     "is not the image of the record beside it "
+				     "(size or SHA-256): move both away") :
+		       herd_diag_set(&m->diag, r, image, HERD_NO_OFFSET, "%s",
+				     strerror(-r));
+}
+
+/* What is there without a record that can be read. */
+static int without_record(struct herd_memory_capturing *g, size_t i,
+			  const char *image, int r)
+{
+	struct stat st;
+
+	if (lstat(image, &st))
+		return errno == ENOENT ? -ENOENT :
+					 say_home(&g->c->v[i], -errno, image);
+	if (r == -ENOENT) {	/* S3's may be of it */
+		g->one[i].alone = true;
+		return r;
+	}
+	return herd_diag_set(&g->c->v[i].diag, r, image, HERD_NO_OFFSET,
+			     "is there, and the record beside it cannot be "
+			     "read (%s): move both away",
+			     r == -EBADMSG ? "it is damaged" : strerror(-r));
 }
 
 /*
- * What lies there with its record and is not what is wanted may be evidence: it
- * is not written over, and not taken for it either.
+ * What lies there and is not what is wanted may be evidence: it is not written
+ * over, and not taken for it either.
  */
 int herd_memory_at_home(struct herd_memory_capturing *g, size_t i)
 {
@@ -254,22 +310,32 @@ int herd_memory_at_home(struct herd_memory_capturing *g, size_t i)
 	CLEANUP_FREE char *record = path_of(g, i, ".json");
 	int r = image && record ? read_record(g, i, record) : -ENOMEM;
 
+	if (r == -ENOMEM)
+		return r;
 	if (r == -EEXIST)
 		return herd_diag_set(&m->diag, r, image, HERD_NO_OFFSET,
 				     "is of another case or group: give another "
 				     "folder by --to");
-	if (!r)
-		r = check_image(g, i, image);
-	if (r == -EBADMSG)
-		return herd_diag_set(&m->diag, r, image, HERD_NO_OFFSET,
-				     "is not the image of the record beside it "
-				     "(size or SHA-256): move both away");
-	if (r && r != -ENOENT)
-		return herd_diag_set(&m->diag, r, image ? image : g->o.dir,
-				     HERD_NO_OFFSET, "%s", strerror(-r));
-	if (!r)
+	if (r)
+		return without_record(g, i, image, r);
+	r = check_size(m, image);
+	if (!r && g->o.dry_run)	/* which is to be quick */
 		m->path = TAKE_PTR(image);
-	return r;
+	return !r || r == -ENOENT ? r : say_home(m, r, image);
+}
+
+int herd_memory_check_home(struct herd_memory_capturing *g, size_t i)
+{
+	struct herd_memory_captured *m = &g->c->v[i];
+	CLEANUP_FREE char *image = path_of(g, i, "");
+	int r = image ? check_image(g, i, image) : -ENOMEM;
+
+	if (r == -ENOMEM)
+		return r;
+	if (r)
+		return say_home(m, r, image);
+	m->path = TAKE_PTR(image);
+	return 0;
 }
 
 static int write_all(int fd, const void *bytes, size_t len)
@@ -332,6 +398,20 @@ static int write_record(struct herd_memory_capturing *g, size_t i)
 	return r || !fsync(fd) ? r : -errno;
 }
 
+/* Nothing is written over. Not every file system can tell in one step. */
+static int put_in_place(const char *part, const char *path)
+{
+	struct stat st;
+
+	if (!renameat2(AT_FDCWD, part, AT_FDCWD, path, RENAME_NOREPLACE))
+		return 0;
+	if (errno != EINVAL && errno != ENOSYS)
+		return -errno;
+	if (!lstat(path, &st))
+		return -EEXIST;
+	return rename(part, path) ? -errno : 0;
+}
+
 /* Its name is the image's only when it is whole. */
 static int land(struct herd_memory_capturing *g, size_t i, const char *part,
 		const char *path)
@@ -350,9 +430,21 @@ static int land(struct herd_memory_capturing *g, size_t i, const char *part,
 		r = -errno;
 	if (!r)
 		r = write_record(g, i);
-	if (!r && rename(part, path))
-		r = -errno;
-	return r;
+	return r ? r : put_in_place(part, path);
+}
+
+/* An image that lies there without a record: it is that very one, or stays. */
+static int take_what_is_there(struct herd_memory_capturing *g, size_t i,
+			      const char *path)
+{
+	int r = check_image(g, i, path);
+
+	if (r == -EBADMSG)
+		return herd_diag_set(&g->c->v[i].diag, -EEXIST, path,
+				     HERD_NO_OFFSET, "is another image than "
+				     "s3://%s/%s, and has no record: move it "
+				     "away", g->o.bucket, g->one[i].key);
+	return r ? r : write_record(g, i);
 }
 
 int herd_memory_bring_home(struct herd_memory_capturing *g, size_t i)
@@ -365,9 +457,10 @@ int herd_memory_bring_home(struct herd_memory_capturing *g, size_t i)
 	if (!r && mkdir(g->o.dir, 0700) && errno != EEXIST)
 		r = -errno;
 	if (!r)
-		r = land(g, i, part, path);
+		r = g->one[i].alone ? take_what_is_there(g, i, path) :
+				      land(g, i, part, path);
 	if (r) {
-		if (part && r != -EEXIST)
+		if (part && !g->one[i].alone)
 			unlink(part);
 		return herd_diag_set(&m->diag, r, path ? path : g->o.dir,
 				     HERD_NO_OFFSET, "%s", strerror(-r));

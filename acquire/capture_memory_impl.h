@@ -19,6 +19,8 @@ struct herd_memory_one {
 	char upload[HERD_S3_UPLOAD_ID_MAX + 1];
 	bool running;		/* the command */
 	bool uploaded;		/* the object is whole */
+	bool home;		/* image and record are there; to be checked */
+	bool alone;		/* the image is there and no record */
 	unsigned unknown;	/* polls that did not know the command */
 };
 
@@ -45,10 +47,14 @@ int herd_memory_command(struct herd_memory_capturing *g, size_t i);
 /* 64 digits; -EBADMSG. */
 int herd_memory_unhex(const char *text, uint8_t ret[32]);
 /*
- * Image and record of instance i lie in the folder already. -ENOENT: they do not;
- * -EEXIST: another case's or group's do; -EBADMSG: the image is another one.
+ * Image and record of instance i lie in the folder already: looks at the record
+ * and at the size. -ENOENT: there is no record that an image belongs to (an image
+ * may be: `alone`); -EEXIST: another case's or group's do; -EBADMSG: the image is
+ * another one. Other errors: what lies there cannot be told.
  */
 int herd_memory_at_home(struct herd_memory_capturing *g, size_t i);
+/* Reads all of it. -EBADMSG: it is another one. */
+int herd_memory_check_home(struct herd_memory_capturing *g, size_t i);
 /* The record in S3 into c->v[i]; -ENOENT: there is none; -EEXIST: it is another
    case's or group's. */
 int herd_memory_take_record(struct herd_memory_capturing *g, size_t i);

@@ -111,6 +111,49 @@ dd if="$dir/home/${ids[2]}.avml" bs=1 skip=20000000 count=7 status=none | grep -
 	fail "a changed image was written over"
 [ "$(aws_stat actions.SendCommand.ok)" -eq 3 ] || fail "a command was sent for another case"
 
+# nor is one written over whose record is damaged, or cannot be read
+cp "$dir/${ids[2]}.sent" "$dir/home/${ids[2]}.avml"
+mv "$dir/home/${ids[2]}.avml.json" "$dir/record"
+stays() {	# WHAT-IS-SAID: and the image is what it was
+	local before
+	before=$(sha256sum <"$dir/home/${ids[2]}.avml")
+	memory "$dir/out" && fail "$1: succeeded"
+	grep -q "${ids[2]}.avml[: ].*$1" "$dir/out" || { fail "not told: $1"; cat "$dir/out"; }
+	[ "$(sha256sum <"$dir/home/${ids[2]}.avml")" = "$before" ] || fail "$1: written over"
+	[ "$(grep -c 'from before' "$dir/out")" -eq 2 ] || { fail "$1: the others"; cat "$dir/out"; }
+}
+head -c 100 "$dir/record" >"$dir/home/${ids[2]}.avml.json"
+stays 'record beside it cannot be read (it is damaged)'
+rm "$dir/home/${ids[2]}.avml.json"
+mkdir "$dir/home/${ids[2]}.avml.json"
+stays 'record beside it cannot be read (Is a directory\|record beside it cannot be read (Input'
+rmdir "$dir/home/${ids[2]}.avml.json"
+# without a record it is taken for what it is (above) or left
+printf 'changed' | dd of="$dir/home/${ids[2]}.avml" bs=1 seek=20000000 conv=notrunc status=none
+stays 'is another image than s3://'
+[ ! -e "$dir/home/${ids[2]}.avml.json" ] || fail "another image got a record"
+mv "$dir/record" "$dir/home/${ids[2]}.avml.json"
+[ "$(aws_stat actions.SendCommand.ok)" -eq 3 ] || fail "a command was sent for what is at home"
+mkdir "$dir/home-alone"
+echo evidence >"$dir/home-alone/${ids[0]}.avml"
+memory "$dir/out" --case m-alone --instance "${ids[0]}" --to "$dir/home-alone" &&
+	fail "an image without any record"
+grep -q "${ids[0]}.avml without a record" "$dir/out" || { fail "alone"; cat "$dir/out"; }
+[ "$(cat "$dir/home-alone/${ids[0]}.avml")" = evidence ] || fail "alone: written over"
+[ "$(aws_stat actions.SendCommand.ok)" -eq 3 ] || fail "alone: a command was sent"
+
+# what is at home is read when the memory that changes has been
+memory "$dir/out" --case m-order --instance "${ids[0]}" --to "$dir/home-order" ||
+	{ fail "order"; cat "$dir/out"; }
+memory "$dir/out" --case m-order --to "$dir/home-order" || { fail "order"; cat "$dir/out"; }
+[ "$(aws_stat actions.SendCommand.ok)" -eq 6 ] || fail "order: not two more were read"
+grep -q "${ids[0]}: the image that is there is checked, 40000000 bytes" "$dir/out" ||
+	{ fail "order: nothing of the check"; cat "$dir/out"; }
+checked=$(grep -n 'is checked' "$dir/out" | head -1 | cut -d: -f1)
+begun=$(grep -n 'its memory is being read' "$dir/out" | tail -1 | cut -d: -f1)
+[ "${checked:-0}" -gt "${begun:-999}" ] || { fail "checked before the others were begun"; cat "$dir/out"; }
+rm -r "$dir/home-order" "$dir/home-alone"
+
 # ---- what goes wrong ----------------------------------------------------------------------
 
 one() {	# CASE FILE [options]: of the first instance alone
