@@ -195,8 +195,9 @@ void herd_report_memory_text(const struct herd_report_memory *m,
 {
 	write_image(m, out);
 	if (!m->judged) {
-		herd_buf_printf(out, "not judged: the memories of the group "
-				"could not be read\n\n");
+		herd_buf_printf(out, "not judged: %s\n\n",
+				m->outside ? "the baseline is no member" :
+				"the memories of the group could not be read");
 	} else {
 		herd_buf_printf(out, "judged among %u member%s with memory\n\n",
 				m->members, m->members == 1 ? "" : "s");

@@ -20,6 +20,8 @@ struct herd_report_memory {
 	size_t n;
 	bool judged;		/* else there are no findings, and what follows
 				   says nothing */
+	bool outside;		/* it is no member, which is why: for who makes
+				   it to say */
 	uint32_t members;	/* that have memory */
 	size_t deviant, natural;	/* by class */
 };

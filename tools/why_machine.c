@@ -45,7 +45,7 @@ static int find_subject(struct asked *a, const char *path,
 			struct herd_diag *diag)
 {
 	static const char *const whole[] = { "findings.txt", "absent.txt",
-					     "processes.txt" };
+					     "processes.txt", "problems.txt" };
 	char name[HERD_MEMORY_NAME_MAX + 1];
 
 	path += strspn(path, "/");
@@ -85,6 +85,7 @@ static int judge(struct asked *a, struct why *w, struct herd_diag *diag)
 	if (!err)
 		err = herd_report_memory_make(w->txn, mh, w->instance, &a->m,
 					      diag);
+	a->m.outside = !err && w->instance == w->group.baseline;
 	return err != -ENOENT ?
 		       err :
 		       herd_diag_set(diag, err, a->instance, HERD_NO_OFFSET,

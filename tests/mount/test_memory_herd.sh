@@ -108,7 +108,7 @@ jq . "$p/why.json" | cmp -s - "$dir/why" || fail "why of a process is not its wh
 "$HERDFS" why "$p" | grep -q 'patched text' || fail "why of a process: no patched text"
 "$HERDFS" why "$at/deviant/memory/kernel/hooks.txt" | grep -q '^hook sys_call_table' ||
 	fail "why of the kernel: no hook"
-for f in memory.raw deviant/memory deviant/memory/findings.txt; do
+for f in memory.raw deviant/memory deviant/memory/findings.txt all/memory/problems.txt; do
 	"$HERDFS" why "$at/$f" >"$dir/why" || fail "why of $f"
 	tail -n +2 "$dir/why" | cmp -s - "$at/deviant/memory/findings.txt" || fail "why of $f: not all findings"
 done

@@ -622,9 +622,12 @@ static void what_was_not_judged(void **state)
 	herd_json_end(&j);
 	assert_int_equal(herd_json_finish(&j), 0);
 	herd_report_memory_text(&m, &out);
+	m.outside = true;
+	herd_report_memory_text(&m, &out);
 	herd_buf_u8(&out, 0);
 	assert_non_null(strstr((char *)out.data, "\"processes\": 4"));
-	assert_non_null(strstr((char *)out.data, "\nnot judged"));
+	assert_non_null(strstr((char *)out.data, "\nnot judged: the memories"));
+	assert_non_null(strstr((char *)out.data, "\nnot judged: the baseline"));
 	assert_null(strstr((char *)out.data, "\"members\""));
 	assert_null(strstr((char *)out.data, "deviant"));
 	assert_null(strstr((char *)out.data, "volatile"));
