@@ -142,8 +142,9 @@ int herd_memory_manifest(struct herd_tree *t, struct herd_txn *txn,
 	if (!err)
 		err = add_all(&l, &dir);
 	if (l.left_out)
-		herd_buf_printf(out, "# %zu texts more of pages/ are not "
-				     "listed: these are %zu.\n",
+		herd_buf_printf(out,
+				"# %zu texts more of pages/ are not "
+				"listed: these are %zu.\n",
 				l.left_out, l.pages);
 	if (err && err != -ENOMEM) {
 		herd_buf_printf(out, "# It could not be read: what follows of "

@@ -143,7 +143,8 @@ static int make_status(const struct herd_memory_at *at, struct herd_buf *out)
 	struct herd_tree_dump *d = NULL;
 	struct herd_tree_core *c = NULL;
 	int err = p->n_vmas ? herd_tree_dump_get(at, at->process, HERD_NO_INDEX,
-						 &d) : 0;
+						 &d) :
+			      0;
 
 	if (err) {
 		d = NULL;

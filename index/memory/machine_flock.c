@@ -216,9 +216,9 @@ void herd_bench_count(const struct herd_bench *h, unsigned aspect,
 		return;
 	ret->kinds = h->f->slot[slot].values;
 	if (own != HERD_STRING_NONE)
-		ret->same = h->f->value[own].count -
-			    own_has(h, &h->own->features,
-				    &h->f->features.v[own]);
+		ret->same =
+			h->f->value[own].count -
+			own_has(h, &h->own->features, &h->f->features.v[own]);
 }
 
 int herd_bench_each_common(const struct herd_bench *h, unsigned aspect,

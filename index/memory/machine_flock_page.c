@@ -55,7 +55,7 @@ void herd_boil_page_change(struct herd_boil *b,
 
 struct place {
 	uint64_t index;
-	uint32_t file;	/* of the first array: by path, the first file's that
+	uint32_t file; /* of the first array: by path, the first file's that
 			   has it */
 };
 
@@ -110,7 +110,8 @@ static int know_own(struct herd_page_places *p)
 	const struct herd_machine *m = p->m;
 	struct herd_boil b = { .m = m, .t = p->own };
 	uint32_t *path CLEANUP_FREE = calloc(m->n_files + 1, sizeof(*path));
-	struct place *v CLEANUP_FREE = calloc(m->n_page_changes + 1, sizeof(*v));
+	struct place *v CLEANUP_FREE =
+		calloc(m->n_page_changes + 1, sizeof(*v));
 	size_t n = 0;
 
 	if (!path || !v)
@@ -153,14 +154,13 @@ int herd_page_places_make(const struct herd_machine *m,
 	}
 	for (size_t i = 0; i < m->n_page_changes; i++)
 		if (m->page_changes[i].process == HERD_NO_INDEX)
-			p->known[p->n_known++] = (struct place){
-				m->page_changes[i].index,
-				m->page_changes[i].file
-			};
+			p->known[p->n_known++] =
+				(struct place){ m->page_changes[i].index,
+						m->page_changes[i].file };
 	for (size_t i = 0; i < m->n_page_digests; i++)
-		p->known[p->n_known++] = (struct place){
-			m->page_digests[i].index, m->page_digests[i].file
-		};
+		p->known[p->n_known++] =
+			(struct place){ m->page_digests[i].index,
+					m->page_digests[i].file };
 	sort_places(p->known, p->n_known);
 	*ret = p;
 	return 0;
@@ -249,8 +249,8 @@ int herd_flock_page(const struct herd_flock *f, uint32_t instance,
 {
 	const struct herd_bench bench = { .f = f,
 					  .own = places->own,
-					  .member = herd_flock_has(f,
-								   instance) };
+					  .member =
+						  herd_flock_has(f, instance) };
 
 	return ask_all(&bench, places->m->files[c->file].path, c, ret);
 }

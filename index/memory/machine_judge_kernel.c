@@ -192,7 +192,7 @@ static const char *stray(const struct herd_machine *m,
 	return is_hidden(m, o)		? "that module is hidden" :
 	       herd_module_is_odd(o)	? "that module is unlike any" :
 	       o->taints & TAINT_FORCED ? "that module was forced in" :
-	       unvouched(m, o)	? "that module is not signed" :
+	       unvouched(m, o)		? "that module is not signed" :
 					  NULL;
 }
 
