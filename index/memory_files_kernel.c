@@ -14,6 +14,15 @@ static bool shows(const struct herd_shown *s, enum herd_machine_subject subject,
 	return !s || s->shows(s->arg, subject, index);
 }
 
+/* What a view's lack of something does not say, for it was not read to its
+   end. */
+static void put_unread(const struct herd_machine *m, enum herd_unread what,
+		       const char *text, struct herd_buf *out)
+{
+	if (m->unread & what)
+		herd_buf_printf(out, "# %s\n", text);
+}
+
 /* ---- processes ---- */
 
 static void put_command(const struct herd_process *p, struct herd_buf *out)
@@ -40,6 +49,14 @@ void herd_memory_processes(const struct herd_machine *m,
 {
 	herd_buf_printf(out, "# pid\tppid\teuid\tstate\tstarted\tseen\tclass\t"
 			     "score\tcomm\texe\tcommand\tmarks\n");
+	put_unread(m, HERD_UNREAD_TASKS,
+		   "the list of tasks could not be read to its end: who is not "
+		   "in it is not told as hidden",
+		   out);
+	put_unread(m, HERD_UNREAD_PIDS,
+		   "the table of pids could not be read to its end: who is not "
+		   "in it is not told as hidden",
+		   out);
 	for (uint32_t i = 0; i < m->n_processes; i++) {
 		const struct herd_process *p = &m->processes[i];
 		struct herd_time t = { 0 };
@@ -130,6 +147,14 @@ void herd_kernel_modules(const struct herd_machine *m,
 {
 	herd_buf_printf(out, "# name\tsize\trefs\tused by\tstate\taddress\t"
 			     "taints\tseen\tsrcversion\n");
+	put_unread(m, HERD_UNREAD_MODULES,
+		   "the list of modules could not be read to its end: what is "
+		   "not in it is not told as hidden",
+		   out);
+	put_unread(m, HERD_UNREAD_MODULE_MEMORY,
+		   "part of the memory of modules could not be read: some may "
+		   "be missing here",
+		   out);
 	for (uint32_t i = 0; i < m->n_modules; i++) {
 		const struct herd_module *o = &m->modules[i];
 
@@ -194,6 +219,11 @@ void herd_kernel_hooks(const struct herd_machine *m, const struct herd_shown *s,
 
 	herd_buf_printf(out, "# kind\tnumber\tat\ttarget\twhat\tleads to\t"
 			     "expected\n");
+	put_unread(
+		m, HERD_UNREAD_MODULE_MEMORY,
+		"part of the memory of modules could not be read: what leads "
+		"there is not judged, and stands here as expected",
+		out);
 	for (uint32_t i = 0; i < m->n_hooks; i++) {
 		const struct herd_hook *h = &m->hooks[i];
 

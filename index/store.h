@@ -21,7 +21,7 @@
 #include "index/entry.h"
 #include "index/verdict.h"
 
-#define HERD_SCHEMA_VERSION 4
+#define HERD_SCHEMA_VERSION 5
 #define HERD_PATH_ROOT 1u	/* id of "/" ; its parent is 0 */
 #define HERD_GROUP_NAME_MAX 200
 #define HERD_INSTANCE_NAME_MAX 200

@@ -320,6 +320,8 @@ static void add_hole(struct maker *k, uint64_t start, uint64_t end)
 	} else if ((v->flags & (HERD_VM_IO | HERD_VM_PFNMAP)) ||
 		   !strncmp(v->name, "[vvar", 5)) {
 		add(k, start, end, HERD_DUMP_DEVICE, 0);
+	} else if (v->flags & HERD_VMA_UNNAMED) {
+		add(k, start, end, HERD_DUMP_UNNAMED, 0);
 	} else {
 		add(k, start, end, k->untouched, 0);
 	}

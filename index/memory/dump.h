@@ -17,21 +17,22 @@
 #include "index/memory/machine.h"
 
 enum herd_dump_kind {
-	HERD_DUMP_OUTSIDE,	/* no VMA has it */
-	HERD_DUMP_ZERO,		/* zeros: never touched, behind a file's end, a
+	HERD_DUMP_OUTSIDE, /* no VMA has it */
+	HERD_DUMP_ZERO,	   /* zeros: never touched, behind a file's end, a
 				   hole of a sparse image */
 	HERD_DUMP_IMAGE,
-	HERD_DUMP_CACHE,	/* the page cache, which is in the image, too */
+	HERD_DUMP_CACHE, /* the page cache, which is in the image, too */
 	HERD_DUMP_DISK,
-	HERD_DUMP_DEVICE,	/* the kernel's data, a device's: in no dump */
+	HERD_DUMP_DEVICE, /* the kernel's data, a device's: in no dump */
 	/* nowhere, from here on */
-	HERD_DUMP_UNBACKED,	/* of a tmpfs, memfd, shared memory, and not in
+	HERD_DUMP_UNBACKED, /* of a tmpfs, memfd, shared memory, and not in
 				   the page cache: never written, or swapped */
 	HERD_DUMP_SWAPPED,
-	HERD_DUMP_GAP,		/* the page, or the table, is not in the image */
-	HERD_DUMP_SPECIAL,	/* being moved, poisoned */
-	HERD_DUMP_NO_FILE,	/* the disk has not got that very file */
-	HERD_DUMP_LIMIT,	/* the page tables are larger than the limit */
+	HERD_DUMP_GAP,	   /* the page, or the table, is not in the image */
+	HERD_DUMP_SPECIAL, /* being moved, poisoned */
+	HERD_DUMP_NO_FILE, /* the disk has not got that very file */
+	HERD_DUMP_UNNAMED, /* of a file, and it is not known of which */
+	HERD_DUMP_LIMIT,   /* the page tables are larger than the limit */
 	HERD_DUMP_KINDS
 };
 /* "swapped out", … */
@@ -105,7 +106,8 @@ uint64_t herd_dump_seek(const struct herd_dump *d, uint64_t va, uint64_t end,
  * Where the bytes of a VMA end that are worth a place in a file; what is behind
  * is zeros in every dump. Anonymous memory ends before what was never touched
  * at its end. Else, and where the end is missing, it is cut only when that is
- * HERD_DUMP_CUT or more: some programs reserve tebibytes. v->start: nowhere.
+ * HERD_DUMP_CUT or more: some programs reserve tebibytes. v->start: nowhere;
+ * where it is not known which file is mapped, a page is left at least.
  */
 #define HERD_DUMP_CUT (64ull << 20)
 uint64_t herd_dump_vma_end(const struct herd_dump *d, const struct herd_vma *v);

@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 
 #define UNBACKED "of a file in memory: never written, or swapped out"
+#define UNNAMED "of a file that could not be read: not known which"
 #define NO_FILE "of a file that the disk image has not got like this"
 
 const char *herd_dump_kind_name(enum herd_dump_kind k)
@@ -24,6 +25,7 @@ const char *herd_dump_kind_name(enum herd_dump_kind k)
 		[HERD_DUMP_GAP] = "not in the image of the memory",
 		[HERD_DUMP_SPECIAL] = "being moved, or poisoned",
 		[HERD_DUMP_NO_FILE] = (NO_FILE),
+		[HERD_DUMP_UNNAMED] = (UNNAMED),
 		[HERD_DUMP_LIMIT] = "page tables too large: not followed",
 	};
 
@@ -135,7 +137,9 @@ uint64_t herd_dump_vma_end(const struct herd_dump *d, const struct herd_vma *v)
 			break;
 		}
 	}
-	if (v->file == HERD_NO_INDEX)
+	if (v->flags & HERD_VMA_UNNAMED && data == v->start)
+		data += HERD_PAGE;
+	else if (v->file == HERD_NO_INDEX)
 		end = known;
 	return end - data >= HERD_DUMP_CUT ? data : end;
 }

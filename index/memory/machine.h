@@ -91,9 +91,13 @@ enum {				/* herd_vma.flags: as the kernel's VM_… */
 	HERD_VM_GROWSDOWN = 0x100, HERD_VM_PFNMAP = 0x400,
 	HERD_VM_IO = 0x4000,
 };
+/* In herd_vma.flags beside the kernel's own (which ends far below): a file is
+   mapped, and it is not known which, for it could not be read. It is not
+   anonymous; `file` is HERD_NO_INDEX. */
+#define HERD_VMA_UNNAMED (1ull << 62)
 struct herd_vma {
 	uint64_t start, end;
-	uint64_t flags;		/* the kernel's vm_flags */
+	uint64_t flags;		/* the kernel's vm_flags | HERD_VMA_… */
 	uint64_t offset;	/* bytes; of anonymous ones 0 as in maps */
 	uint32_t file;		/* index of an mfile */
 	char *name;		/* "[heap]", "[stack]", "[vdso]", "[anon:…]", or ""
@@ -145,8 +149,15 @@ struct herd_process {
 	struct herd_thread *threads; size_t n_threads;	/* the leader first */
 	struct herd_vma *vmas; size_t n_vmas;		/* by address */
 	struct herd_fd *fds; size_t n_fds;		/* by number */
+	bool threads_unread;	/* the list of them, to its end */
 	char *problem;		/* what could not be read of it, one line; or "" */
 };
+
+/* It runs a program, and it is not known which. */
+static inline bool herd_process_is_unnamed(const struct herd_process *p)
+{
+	return p->mm && !p->exiting && p->exe == HERD_NO_INDEX && p->problem[0];
+}
 
 /* ---- sockets, modules, hooks ---- */
 
@@ -187,6 +198,11 @@ static inline bool herd_module_is_odd(const struct herd_module *m)
 			return true;
 	return !m->name[0] || m->state == '?';
 }
+enum { /* herd_module.taints: as the kernel's TAINT_… */
+       HERD_TAINT_FORCED = 1u << 1,
+       HERD_TAINT_OUT_OF_TREE = 1u << 12,
+       HERD_TAINT_UNSIGNED = 1u << 13,
+};
 enum herd_module_seen { HERD_MODULE_LIST = 1, HERD_MODULE_TREE = 2,
 			HERD_MODULE_SYSFS = 4, HERD_MODULE_VMAP = 8 };
 enum herd_hook_kind {
@@ -212,6 +228,16 @@ struct herd_hook {
 
 /* ---- the machine ---- */
 
+/* What could not be read to its end: that something is not in it says
+   nothing. The first two have the numbers of their views of tasks. */
+enum herd_unread {
+	HERD_UNREAD_TASKS = HERD_SEEN_LIST, /* the list of tasks */
+	HERD_UNREAD_PIDS = HERD_SEEN_PIDS,  /* the first table of pids */
+	HERD_UNREAD_MODULES = 4,	    /* the list of modules */
+	HERD_UNREAD_MODULE_MEMORY = 8, /* the memory that is for modules: there
+					   may be some in no view */
+	HERD_UNREAD_ALL = 15,
+};
 struct herd_machine_problem {
 	char *where;		/* "process 812 (sshd)", "page cache of /x", … */
 	char *text;
@@ -224,6 +250,7 @@ struct herd_machine {
 	uint64_t uptime_ns;	/* when the image was taken; 0 unknown */
 	unsigned cpus;
 	uint64_t memory;	/* bytes in the image */
+	uint32_t unread;	/* enum herd_unread */
 	struct herd_process *processes; size_t n_processes;	/* by pid */
 	struct herd_mfile *files; size_t n_files;
 	struct herd_socket *sockets; size_t n_sockets;
@@ -234,6 +261,13 @@ struct herd_machine {
 	struct herd_page_digest *page_digests; size_t n_page_digests;
 	struct herd_page_change *page_changes; size_t n_page_changes;
 };
+
+/*
+ * How many modules of the kernel's own there are, if there are two at least and
+ * none is signed, as of kernels that people build themselves: that one is not
+ * says nothing then. Out of the tree it does. Else 0.
+ */
+size_t herd_modules_are_unsigned(const struct herd_machine *m);
 
 /* Parts to read, for who needs less; the acceptance of speed is by this. */
 enum herd_machine_parts {

@@ -313,6 +313,8 @@ static void machine(struct herd_code *c, struct herd_machine *m)
 	herd_code_u64(c, &m->uptime_ns);
 	herd_code_u32(c, &m->cpus);
 	herd_code_u64(c, &m->memory);
+	herd_code_u32(c, &m->unread);
+	herd_code_check(c, m->unread <= HERD_UNREAD_ALL);
 	files(c, m);
 	sockets(c, m);
 	processes(c, m);

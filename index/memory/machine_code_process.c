@@ -164,7 +164,8 @@ static void creds(struct herd_code *c, struct herd_process *p)
 	for (size_t i = 0; i < p->n_groups && !c->err; i++)
 		herd_code_u32(c, &p->groups[i]);
 	HERD_CODE_BOOLS(c, &p->no_new_privs, &p->kthread, &p->exiting,
-			&p->args_unreadable, &p->environ_unreadable);
+			&p->args_unreadable, &p->environ_unreadable,
+			&p->threads_unread);
 	herd_code_u8(c, &p->seccomp);
 	for (size_t i = 0; i < HERD_NS_MAX; i++) {
 		uint64_t wide = p->ns[i];

@@ -10,13 +10,12 @@
  * entries of functions are looked at where a hook would be put.
  */
 #include "index/memory/machine_hooks.h"
+#include "index/memory/machine_modules.h"
 
 #include <stdio.h>
 #include <string.h>
 
 #define CODE_MAX 65536u
-/* Taints of a module: built out of tree, unsigned, forced. */
-#define ALIEN_TAINTS (1u << 1 | 1u << 12 | 1u << 13)
 
 static const struct herd_module *module_at(const struct herd_hook_reader *h,
 					   uint64_t va)
@@ -32,20 +31,25 @@ static const struct herd_module *module_at(const struct herd_hook_reader *h,
 enum herd_hook_where herd_hook_where(const struct herd_hook_reader *h,
 				     uint64_t va)
 {
+	const uint32_t unread = h->r->m->unread;
 	const struct herd_module *m;
 
 	if (va >= h->text_start && va < h->text_end)
 		return HERD_HOOK_IN_KERNEL;
 	m = module_at(h, va);
 	if (m)
-		return (m->seen & HERD_MODULE_LIST) &&
-				       !(m->taints & ALIEN_TAINTS) ?
+		return (m->seen & HERD_MODULE_LIST ||
+			unread & HERD_UNREAD_MODULES) &&
+				       !(m->taints & h->alien) ?
 			       HERD_HOOK_IN_MODULE :
 			       HERD_HOOK_ELSEWHERE;
 	for (size_t i = 0; i < h->n_code; i++)
 		if (va >= h->code[i].start && va < h->code[i].end)
 			return HERD_HOOK_IN_CODE;
-	return HERD_HOOK_ELSEWHERE;
+	return unread & HERD_UNREAD_MODULE_MEMORY && va >= HERD_MODULES_START &&
+			       va < HERD_MODULES_END ?
+		       HERD_HOOK_IN_UNREAD :
+		       HERD_HOOK_ELSEWHERE;
 }
 
 bool herd_hook_is_own(struct herd_hook_reader *h, uint64_t from, uint64_t to)
@@ -58,9 +62,12 @@ bool herd_hook_is_own(struct herd_hook_reader *h, uint64_t from, uint64_t to)
 	if (herd_hook_where(h, from) == HERD_HOOK_IN_KERNEL)
 		return to >= h->init_start && to < h->init_end &&
 		       herd_kernel_name_of(h->r->k, to, &offset) && !offset;
+	if (herd_hook_where(h, from) == HERD_HOOK_IN_UNREAD)
+		return true; /* of whom it is, nobody knows */
 	/* static calls of one module lead into another */
-	return module_at(h, from) && (where == HERD_HOOK_IN_MODULE ||
-				      module_at(h, from) == module_at(h, to));
+	return module_at(h, from) &&
+	       (where == HERD_HOOK_IN_MODULE || where == HERD_HOOK_IN_UNREAD ||
+		module_at(h, from) == module_at(h, to));
 }
 
 void herd_hook_place(struct herd_hook_reader *h, uint64_t va, char *ret,
@@ -84,6 +91,8 @@ void herd_hook_place(struct herd_hook_reader *h, uint64_t va, char *ret,
 			 (unsigned long long)(va - m->base));
 	else if (herd_hook_where(h, va) == HERD_HOOK_IN_CODE)
 		snprintf(ret, size, "a trampoline or program of BPF");
+	else if (herd_hook_where(h, va) == HERD_HOOK_IN_UNREAD)
+		snprintf(ret, size, "where a module may be: not in the image");
 	else
 		snprintf(ret, size, HERD_HOOK_NOWHERE);
 }
@@ -107,6 +116,11 @@ int herd_hook_add(struct herd_hook_reader *h, const struct herd_hook_draft *d)
 	m->hooks = v;
 	if (err)
 		return err;
+	if (d->kind != HERD_HOOK_SYSCALL && d->kind != HERD_HOOK_IDT &&
+	    herd_hook_where(h, d->target) == HERD_HOOK_IN_UNREAD) {
+		n.expected = true;
+		h->r->unread_hooks++;
+	}
 	if (!d->target_name)
 		herd_hook_place(h, d->target, place, sizeof(place));
 	n.name = strdup(d->name);
@@ -226,6 +240,10 @@ int herd_reader_hooks(struct herd_reader *r, struct herd_diag *diag)
 	struct herd_hook_reader h = {
 		.r = r,
 		.mem = herd_walk_kernel(r->k),
+		.alien = HERD_TAINT_FORCED | HERD_TAINT_OUT_OF_TREE |
+			 (herd_modules_are_unsigned(r->m) ?
+				  0 :
+				  HERD_TAINT_UNSIGNED),
 	};
 	int err = 0;
 

@@ -21,6 +21,7 @@ struct herd_hook_code {
 struct herd_hook_reader {
 	struct herd_reader *r;
 	struct herd_walk_mem mem;
+	uint32_t alien; /* taints of a module that nobody vouches for */
 	uint64_t text_start, text_end; /* of the kernel's text */
 	uint64_t init_start, init_end; /* of what it had at boot; 0: unknown */
 	struct herd_hook_code *code;
@@ -31,9 +32,12 @@ struct herd_hook_reader {
 
 enum herd_hook_where {
 	HERD_HOOK_IN_KERNEL, /* the kernel's text */
-	HERD_HOOK_IN_MODULE, /* one that is listed and not tainted as alien:
-				   neither out of tree nor unsigned */
+	HERD_HOOK_IN_MODULE, /* one that is listed (where the list could be
+				   read) and not tainted as alien: neither
+				   out of tree nor unsigned */
 	HERD_HOOK_IN_CODE,   /* struct herd_hook_code */
+	HERD_HOOK_IN_UNREAD, /* where a module may be: not all of them could
+				   be read */
 	HERD_HOOK_ELSEWHERE, /* an alien or hidden module, or none */
 };
 enum herd_hook_where herd_hook_where(const struct herd_hook_reader *h,
@@ -52,7 +56,8 @@ struct herd_hook_draft {
 	const char *target_name; /* NULL: made from target */
 	bool expected;
 };
-/* Copies all. */
+/* Copies all. Where it leads to is not known (IN_UNREAD), it is expected, and
+   counted; a system call and an interrupt lead to no module at all. */
 int herd_hook_add(struct herd_hook_reader *h, const struct herd_hook_draft *d);
 int herd_hook_code_add(struct herd_hook_reader *h, uint64_t start,
 		       uint64_t len);

@@ -164,7 +164,10 @@ int herd_hooks_ops(struct herd_hook_reader *h)
 static int registered(struct herd_hook_reader *h, uint64_t at, uint64_t target,
 		      uint32_t number, const char *name)
 {
-	if (!target || herd_hook_where(h, target) != HERD_HOOK_ELSEWHERE)
+	enum herd_hook_where where = herd_hook_where(h, target);
+
+	if (!target ||
+	    (where != HERD_HOOK_ELSEWHERE && where != HERD_HOOK_IN_UNREAD))
 		return 0;
 	return herd_hook_add(h,
 			     &(struct herd_hook_draft){ .kind = HERD_HOOK_OPS,

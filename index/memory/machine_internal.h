@@ -30,7 +30,19 @@ struct herd_reader {
 	size_t cap_processes, cap_files, cap_sockets, cap_modules, cap_hooks,
 		cap_problems;
 	struct herd_seen_map problems;	/* digest of (where, text) → index */
+	/* enum herd_unread: what is broken off though the image lacks nothing
+	   there, be it in one direction */
+	unsigned broken;
+	size_t unread_hooks; /* that lead to where a module may be */
 };
+
+/* A list or table that ended with err (0: whole): in r->m->unread, and in
+   r->broken where it is not for the image. */
+void herd_reader_unread(struct herd_reader *r, enum herd_unread what, int err);
+/* A list that was broken off forwards, and was walked backwards, too: whole
+   where back is 0. */
+void herd_reader_half_read(struct herd_reader *r, enum herd_unread what,
+			   int forth, int back);
 
 /* Work goes on: for loops whose steps may find all that they read in a cache. */
 static inline void herd_reader_beat(const struct herd_reader *r)

@@ -70,6 +70,7 @@ static int prepare(struct herd_court *c)
 {
 	const struct herd_machine *m = c->m;
 
+	c->unsigned_kernel = herd_modules_are_unsigned(m) > 0;
 	c->on_disk = calloc(m->n_files + 1, 1);
 	c->patched = calloc(m->n_files + 1, 1);
 	c->mappers = calloc(m->n_files + 1, sizeof(*c->mappers));

@@ -108,7 +108,7 @@ struct herd_page_places;
 int herd_page_places_make(const struct herd_machine *m,
 			  struct herd_page_places **ret);
 void herd_page_places_destroy(struct herd_page_places *p);
-size_t herd_page_places_cost(const struct herd_page_places *p);	/* bytes */
+size_t herd_page_places_cost(const struct herd_page_places *p); /* bytes */
 /* Whether the page of the cache at the place of a change is known to be the
    disk's. */
 bool herd_page_cache_is_disks(const struct herd_page_places *p,

@@ -244,16 +244,18 @@ static int missing(void *arg, const char *key, const struct herd_others *o)
 	snprintf(exe, sizeof(exe), "%.*s", (int)len, key + 2);
 	watches = herd_watches(herd_base_name(exe));
 	snprintf(text, sizeof(text),
-		 own->starting ? "the machine has only just started" :
-		 watches       ? "it watches, or writes down" :
-				 "");
+		 own->starting	       ? "the machine has only just started" :
+		 own->processes_unread ? "not all processes could be read" :
+		 watches	       ? "it watches, or writes down" :
+					 "");
 	k.self = c->bench.member;
 	k.f.members = o->all + k.self;
 	k.f.key_count = o->same;
 	k.f.key = strdup(key + 2);
 	herd_case_add(&k, &(struct herd_mark_said){
 				  .bit = HERD_MARK_MISSING,
-				  .deviates = !own->starting,
+				  .deviates = !own->starting &&
+					      !own->processes_unread,
 				  .rank = herd_rank(o->all, o->same, 0, 0),
 				  .severity = watches ? 75 : 0,
 				  .technique = watches ? NULL : "-",

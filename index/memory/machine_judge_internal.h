@@ -129,6 +129,7 @@ struct herd_traits {
 	uint32_t *stamp; /* by feature: the owner that had it last + 1 */
 	size_t cap_stamp;
 	bool starting;	 /* the machine is up for a short time only */
+	bool processes_unread; /* some may be missing, or their programs */
 	bool fds_unread; /* of some process: owners of sockets may be
 				   missing */
 };
@@ -268,6 +269,7 @@ struct herd_court {
 				   disk's */
 	int8_t *on_disk;   /* by file: 0 not asked, 1 unknown, class + 2 */
 	uint32_t *mappers; /* by file: processes that may execute it */
+	bool unsigned_kernel; /* herd_modules_are_unsigned */
 	int err;
 };
 struct herd_mark_said {

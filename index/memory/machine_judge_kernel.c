@@ -13,9 +13,6 @@
 #define OWN_MODULE \
 	0.6 /* part of the rank: a device may be all there is to it */
 #define FOREIGN_FLOOR 60 /* rank of a module, and of a hook that leads to it */
-#define TAINT_FORCED (1u << 1)
-#define TAINT_OUT_OF_TREE (1u << 12)
-#define TAINT_UNSIGNED (1u << 13)
 
 static void start(struct herd_court *c, struct herd_case *k, uint32_t like)
 {
@@ -28,55 +25,48 @@ static void start(struct herd_court *c, struct herd_case *k, uint32_t like)
 /* ---- modules ---- */
 
 /*
- * A kernel that was built without its modules being signed taints itself with
- * each: then that says nothing of one. Of modules from outside it always does.
- */
-static bool signs_nothing(const struct herd_machine *m)
-{
-	size_t unsigned_own = 0;
-
-	for (size_t i = 0; i < m->n_modules; i++) {
-		if (m->modules[i].taints & TAINT_OUT_OF_TREE)
-			continue;
-		if (!(m->modules[i].taints & TAINT_UNSIGNED))
-			return false;
-		unsigned_own++;
-	}
-	return unsigned_own > 1;
-}
-
-/*
  * Nobody vouches for it: odd in itself. One that is out of the tree and signed
  * by a key that the kernel has is somebody's on purpose, as drivers are that
- * come with the distribution or with the cloud.
+ * come with the distribution or with the cloud. Where none of the kernel's own
+ * is signed, as one of those it is vouched for no less than they are.
  */
-static const char *unvouched(const struct herd_machine *m,
-			     const struct herd_module *o)
+static const char *unvouched(const struct herd_court *c,
+			     const struct herd_module *m)
 {
-	if (o->taints & TAINT_FORCED)
+	const bool own = !(m->taints & HERD_TAINT_OUT_OF_TREE);
+
+	if (m->taints & HERD_TAINT_FORCED)
 		return "it was forced in";
-	if (!(o->taints & TAINT_UNSIGNED))
-		return NULL;
-	return (o->taints & TAINT_OUT_OF_TREE) || !signs_nothing(m) ?
+	return m->taints & HERD_TAINT_UNSIGNED && !(own && c->unsigned_kernel) ?
 		       "not signed" :
 		       NULL;
 }
 
-static const char *kind_of_module(const struct herd_module *m, const char *text,
-				  bool on_demand)
+static const char *kind_of_module(const struct herd_court *c,
+				  const struct herd_module *m, bool on_demand)
 {
-	return text			     ? text :
-	       m->taints & TAINT_OUT_OF_TREE ? "out of the tree, and signed" :
+	const char *text = unvouched(c, m);
+
+	return text ? text :
+	       m->taints & HERD_TAINT_OUT_OF_TREE ?
+		      "out of the tree, and signed" :
 	       on_demand ? "of those that are loaded when they are needed" :
 			   "of the kernel's own";
 }
 
-static void new_module(const struct herd_court *c, struct herd_case *k,
+/* It may be in the list of modules, or not: the list could not be read. */
+static bool may_be_hidden(const struct herd_machine *m,
+			  const struct herd_module *o)
+{
+	return m->unread & HERD_UNREAD_MODULES && !(o->seen & HERD_MODULE_LIST);
+}
+
+static void new_module(struct herd_court *c, struct herd_case *k,
 		       const struct herd_module *m, uint32_t like, uint32_t all)
 {
-	const char *text = unvouched(c->m, m);
-	bool odd = text != NULL;
-	bool foreign = odd || m->taints & TAINT_OUT_OF_TREE;
+	char detail[160];
+	bool odd = unvouched(c, m) != NULL;
+	bool foreign = odd || m->taints & HERD_TAINT_OUT_OF_TREE;
 	bool on_demand = !foreign && herd_module_on_demand(m->name);
 	bool herd = all >= HERD_LEAST, deviates;
 	double rank = all ? herd_rank(all, all - like, like, 0) : 0;
@@ -88,12 +78,17 @@ static void new_module(const struct herd_court *c, struct herd_case *k,
 	deviates = odd || (herd && (foreign || (!on_demand && !like)));
 	if (odd && !like && rank < FOREIGN_FLOOR)
 		rank = FOREIGN_FLOOR;
+	snprintf(detail, sizeof(detail), "%s%s",
+		 kind_of_module(c, m, on_demand),
+		 may_be_hidden(c->m, m) ?
+			 "; whether it is hidden is not known" :
+			 "");
 	herd_case_add(k, &(struct herd_mark_said){
 				 .bit = HERD_MARK_MODULE,
 				 .deviates = deviates,
 				 .rank = rank * (foreign ? 1 : OWN_MODULE),
 				 .severity = foreign ? 85 : 0,
-				 .detail = kind_of_module(m, text, on_demand),
+				 .detail = detail,
 				 .same = like,
 				 .of = all });
 }
@@ -172,7 +167,8 @@ static const struct herd_module *module_at(const struct herd_machine *m,
 
 static bool is_hidden(const struct herd_machine *m, const struct herd_module *o)
 {
-	for (size_t i = 0; i < m->n_modules; i++)
+	for (size_t i = 0;
+	     i < m->n_modules && !(m->unread & HERD_UNREAD_MODULES); i++)
 		if (m->modules[i].seen & HERD_MODULE_LIST)
 			return !(o->seen & HERD_MODULE_LIST);
 	return false;
@@ -180,20 +176,20 @@ static bool is_hidden(const struct herd_machine *m, const struct herd_module *o)
 
 /* Why nothing of the kernel's, nor what anybody vouches for, is where a hook
    leads; NULL: it may be. */
-static const char *stray(const struct herd_machine *m,
-			 const struct herd_hook *h)
+static const char *stray(const struct herd_court *c, const struct herd_hook *h)
 {
+	const struct herd_machine *m = c->m;
 	const struct herd_module *o = module_at(m, h->target);
 
 	if (!o) /* the kernel's text and programs of BPF have names */
 		return !strcmp(h->target_name, HERD_HOOK_NOWHERE) ?
 			       "no module is there" :
 			       NULL;
-	return is_hidden(m, o)		? "that module is hidden" :
-	       herd_module_is_odd(o)	? "that module is unlike any" :
-	       o->taints & TAINT_FORCED ? "that module was forced in" :
-	       unvouched(m, o)		? "that module is not signed" :
-					  NULL;
+	return is_hidden(m, o)		     ? "that module is hidden" :
+	       herd_module_is_odd(o)	     ? "that module is unlike any" :
+	       o->taints & HERD_TAINT_FORCED ? "that module was forced in" :
+	       unvouched(c, o)		     ? "that module is not signed" :
+					       NULL;
 }
 
 void herd_judge_hook(struct herd_court *c, const struct herd_owner *o)
@@ -205,7 +201,7 @@ void herd_judge_hook(struct herd_court *c, const struct herd_owner *o)
 		[HERD_HOOK_BPF] = 60,
 	};
 	const struct herd_hook *h = &c->m->hooks[o->index];
-	const char *astray = stray(c->m, h);
+	const char *astray = stray(c, h);
 	/* tracing alone says nothing */
 	const bool tracing = severity[h->kind] < 90;
 	uint32_t all = herd_bench_others(&c->bench);

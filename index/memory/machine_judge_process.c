@@ -38,6 +38,8 @@ static void impostor(struct herd_hearing *h, const char *key, const char *what)
 	struct herd_others o;
 	char text[320];
 
+	if (herd_process_is_unnamed(h->p))
+		return;
 	herd_bench_ask(&h->c->bench, HERD_ASPECT(HERD_MARK_EXE), key, h->exe,
 		       &o);
 	if (o.slot * 2 < h->all || o.same || o.top * 2 < h->all || !o.top_value)
@@ -52,24 +54,38 @@ static void impostor(struct herd_hearing *h, const char *key, const char *what)
 		       .of = h->all });
 }
 
+/* What it runs is not known, or, of an image that lacks more, with what
+   arguments: its key is not what it would be. Arguments alone may have been
+   swapped out on purpose. */
+static bool half_read(const struct herd_hearing *h)
+{
+	return herd_process_is_unnamed(h->p) ||
+	       (h->p->args_unreadable && h->c->m->unread);
+}
+
 static void new_process(struct herd_hearing *h)
 {
 	bool odd = h->o->flags & HERD_IS_ODD_PLACE;
+	bool unread = half_read(h);
 	char key[96];
 
 	if (!h->herd || h->like * 2 >= h->all)
 		return;
-	add(h, (struct herd_mark_said){
-		       .bit = HERD_MARK_NEW_PROCESS,
-		       .deviates = !h->passing || odd,
-		       .rank = herd_rank(h->all, h->all - h->like, h->like, 0),
-		       .severity = odd ? 80 : 0,
-		       .detail = odd	    ? "from a place for no programs" :
-				 h->passing ? why_passing(h->o->flags) :
-					      NULL,
-		       .technique = h->passing && !odd ? "-" : NULL,
-		       .same = h->like,
-		       .of = h->all });
+	add(h,
+	    (struct herd_mark_said){
+		    .bit = HERD_MARK_NEW_PROCESS,
+		    .deviates = (!h->passing && !unread) || odd,
+		    .rank = herd_rank(h->all, h->all - h->like, h->like, 0),
+		    .severity = odd ? 80 : 0,
+		    .detail =
+			    odd ? "from a place for no programs" :
+			    unread ?
+				  "its program or its arguments could not be read" :
+			    h->passing ? why_passing(h->o->flags) :
+					 NULL,
+		    .technique = (h->passing || unread) && !odd ? "-" : NULL,
+		    .same = h->like,
+		    .of = h->all });
 	if (h->like || !h->exe[0])
 		return;
 	snprintf(key, sizeof(key), "m comm %s", h->p->comm);

@@ -12,10 +12,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Modules lie above the kernel's own gigabyte (or half of one), below the
-   fixed mappings. */
-#define MODULES_START 0xffffffffa0000000ULL
-#define MODULES_END 0xffffffffff000000ULL
 #define SCAN_PAGES_MAX 65536u
 #define TREE_DEPTH_MAX 256u
 #define VMAP_NODES_MAX 1024u
@@ -115,6 +111,7 @@ struct scan {
 	size_t n_ranges; /* sorted; those of modules found since not */
 	uint64_t image_start, image_end;
 	size_t pages;
+	int missing; /* why some of it could not be read; 0 */
 };
 
 static int by_start(const void *a, const void *b)
@@ -147,8 +144,12 @@ static int scan_page(struct scan *s, uint64_t va)
 	uint64_t words[HERD_PAGE / sizeof(uint64_t)];
 	const uint64_t self = s->m->t.kobj_mod.offset;
 
-	if (herd_kernel_read(s->m->r->k, va, words, sizeof(words)))
+	int missing = herd_kernel_read(s->m->r->k, va, words, sizeof(words));
+
+	if (missing) {
+		s->missing = missing;
 		return 0;
+	}
 	for (size_t i = 0; i < ARRAY_SIZE(words); i++) {
 		uint64_t at = va + i * sizeof(uint64_t);
 		int err;
@@ -166,6 +167,8 @@ static int scan_mapping(void *arg, uint64_t va, const struct herd_mapping *map)
 {
 	struct scan *s = arg;
 
+	if (map->state == HERD_PAGE_MISSING)
+		s->missing = -ENODATA;
 	if (map->state != HERD_PAGE_PRESENT)
 		return 0;
 	for (uint64_t at = va; at - va < map->left; at += HERD_PAGE) {
@@ -199,7 +202,10 @@ int herd_module_scan(struct herd_module_reader *m)
 		qsort(m->ranges, m->n_ranges, sizeof(*m->ranges), by_start);
 	s.n_ranges = m->n_ranges;
 	err = herd_space_each(herd_kernel_phys(k), herd_kernel_space(k),
-			      MODULES_START, MODULES_END, scan_mapping, &s);
+			      HERD_MODULES_START, HERD_MODULES_END,
+			      scan_mapping, &s);
+	herd_reader_unread(m->r, HERD_UNREAD_MODULE_MEMORY,
+			   err == -EFBIG ? -ENODATA : s.missing);
 	if (err == -EFBIG) {
 		herd_reader_problem(m->r, "modules",
 				    "the memory for modules is "

@@ -286,11 +286,33 @@ static int view(struct herd_module_reader *m, uint64_t module, uint32_t seen,
 	return 0;
 }
 
+/* *ret: why it ended before it was at the head again, 0 when it was. */
+static int walk_list(struct herd_module_reader *m, uint64_t head, bool back,
+		     int *ret)
+{
+	struct herd_chain c =
+		back ? herd_chain_list_back(&m->mem, head, HERD_MODULES_MAX) :
+		       herd_chain_list(&m->mem, head, HERD_MODULES_MAX);
+	uint64_t node;
+	int err = 0;
+
+	while (!err && herd_chain_next(&c, &node))
+		err = view(m, node - m->t.list.offset, HERD_MODULE_LIST,
+			   "list of modules");
+	*ret = c.err;
+	if (!err && c.err)
+		herd_reader_problem(m->r, "list of modules", "%s %s",
+				    back ? "backwards it" : "it",
+				    c.err == -ELOOP ? "runs in a circle" :
+						      "is broken off");
+	return err;
+}
+
+/* Broken in the middle, the rest is reached from its other end. */
 static int of_list(struct herd_module_reader *m)
 {
-	struct herd_chain c;
-	uint64_t head, node;
-	int err = 0;
+	uint64_t head;
+	int err, forth, back = 0;
 
 	if (herd_kernel_symbol(m->r->k, "modules", &head)) {
 		herd_reader_problem(m->r, "modules",
@@ -298,14 +320,11 @@ static int of_list(struct herd_module_reader *m)
 				    "their list");
 		return 0;
 	}
-	c = herd_chain_list(&m->mem, head, HERD_MODULES_MAX);
-	while (!err && herd_chain_next(&c, &node))
-		err = view(m, node - m->t.list.offset, HERD_MODULE_LIST,
-			   "list of modules");
-	if (!err && c.err)
-		herd_reader_problem(m->r, "list of modules",
-				    c.err == -ELOOP ? "it runs in a circle" :
-						      "it is broken off");
+	err = walk_list(m, head, false, &forth);
+	if (!err && forth)
+		err = walk_list(m, head, true, &back);
+	if (!err && forth)
+		herd_reader_half_read(m->r, HERD_UNREAD_MODULES, forth, back);
 	return err;
 }
 
@@ -337,7 +356,7 @@ static int of_tree(struct herd_module_reader *m)
 		return 0;
 	err = herd_rbtree_each(&m->mem, root, &t->left, &t->right, TREE_MAX,
 			       of_tree_node, m);
-	if (err != -EFAULT && err != -ELOOP)
+	if (err != -EFAULT && err != -ENODATA && err != -ELOOP)
 		return err;
 	herd_reader_problem(m->r, "tree of modules", "it is broken off");
 	return 0;
@@ -371,6 +390,32 @@ static int of_sysfs(struct herd_module_reader *m)
 	return err;
 }
 
+size_t herd_modules_are_unsigned(const struct herd_machine *m)
+{
+	size_t own = 0;
+
+	for (size_t i = 0; i < m->n_modules; i++) {
+		if (m->modules[i].taints & HERD_TAINT_OUT_OF_TREE)
+			continue;
+		if (!(m->modules[i].taints & HERD_TAINT_UNSIGNED))
+			return 0;
+		own++;
+	}
+	return own > 1 ? own : 0;
+}
+
+static void tell_unsigned(struct herd_reader *r)
+{
+	size_t own = herd_modules_are_unsigned(r->m);
+
+	if (own)
+		herd_reader_problem(
+			r, "modules",
+			"none of the %zu of the kernel's own is signed: that "
+			"one of them is not says nothing here",
+			own);
+}
+
 static void module_reader_deinit(struct herd_module_reader *m)
 {
 	herd_seen_deinit(&m->known);
@@ -395,6 +440,9 @@ int herd_reader_modules(struct herd_reader *r, struct herd_diag *diag)
 		err = of_sysfs(&m);
 	if (!err)
 		err = herd_module_scan(&m);
+	tell_unsigned(r);
+	if (err)
+		r->m->unread |= HERD_UNREAD_MODULES | HERD_UNREAD_MODULE_MEMORY;
 	if (err == -EOVERFLOW) {
 		herd_reader_problem(r, "modules",
 				    "more than %u: the rest was "

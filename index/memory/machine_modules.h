@@ -14,6 +14,10 @@
 
 #define HERD_MODULE_PARTS 16u	    /* text, data, read-only … (7 in 6.12) */
 #define HERD_MODULE_BYTES_MAX 4096u /* of a struct module */
+/* Modules lie above the kernel's own gigabyte (or half of one), below the
+   fixed mappings. */
+#define HERD_MODULES_START 0xffffffffa0000000ULL
+#define HERD_MODULES_END 0xffffffffff000000ULL
 
 struct herd_module_types {
 	struct herd_field state, list, name, kobj, kobj_mod, srcversion, init,

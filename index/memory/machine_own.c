@@ -96,6 +96,8 @@ static void memory(struct herd_boil *b, const struct herd_process *p)
 			continue;
 		if (v->flags & HERD_VM_WRITE)
 			note(on_stack ? &stack : &wx, v);
+		if (v->flags & HERD_VMA_UNNAMED)
+			continue; /* of a file: it is only not known which */
 		if (!f || herd_is_shared_memory(f))
 			note(on_stack ? &stack : &anon, v);
 		else
@@ -266,8 +268,8 @@ static void views_text(const struct herd_boil *b, uint32_t seen, char *out,
 	if (none)
 		at += snprintf(out + at, size - (size_t)at, " none");
 	for (unsigned i = 0; i < 2; i++)
-		if (b->views >> i & 1 && !(seen >> i & 1) && at > 0 &&
-		    (size_t)at < size)
+		if ((b->views & ~b->m->unread) >> i & 1 && !(seen >> i & 1) &&
+		    at > 0 && (size_t)at < size)
 			at += snprintf(out + at, size - (size_t)at,
 				       ", not in %s", names[i]);
 }
@@ -275,7 +277,9 @@ static void views_text(const struct herd_boil *b, uint32_t seen, char *out,
 static void hidden(struct herd_boil *b, const struct herd_process *p,
 		   uint32_t flags)
 {
-	const uint32_t must = b->views & (HERD_SEEN_LIST | HERD_SEEN_PIDS);
+	/* of what could not be read to its end nothing is missing for sure */
+	uint32_t must = b->views & (HERD_SEEN_LIST | HERD_SEEN_PIDS) &
+			~b->m->unread;
 	char text[192];
 	unsigned threads = 0;
 
@@ -286,6 +290,8 @@ static void hidden(struct herd_boil *b, const struct herd_process *p,
 		herd_boil_add(b, HERD_MARK_HIDDEN, "", text, false);
 		return;
 	}
+	if (p->threads_unread)
+		must &= ~(uint32_t)HERD_SEEN_LIST;
 	for (size_t i = 1; i < p->n_threads; i++) {
 		const struct herd_thread *t = &p->threads[i];
 

@@ -109,6 +109,68 @@ void herd_reader_process_problem(struct herd_reader *r, struct herd_process *p,
 	}
 }
 
+/* ---- what was not read to its end ---- */
+
+void herd_reader_unread(struct herd_reader *r, enum herd_unread what, int err)
+{
+	if (!err)
+		return;
+	r->m->unread |= what;
+	if (err != -ENODATA)
+		r->broken |= what;
+}
+
+void herd_reader_half_read(struct herd_reader *r, enum herd_unread what,
+			   int forth, int back)
+{
+	if (back)
+		herd_reader_unread(r, what, back);
+	if (forth != -ENODATA)
+		r->broken |= what;
+}
+
+/* Before all other problems: what is not told of is not known. */
+static int tell_unread(const struct herd_reader *r)
+{
+	static const struct {
+		enum herd_unread what;
+		const char *where, *lacks;
+	} lists[] = {
+		{ HERD_UNREAD_PIDS, "table of pids",
+		  "a process that is not in it is not told as hidden" },
+		{ HERD_UNREAD_TASKS, "list of tasks",
+		  "a process that is not in it is not told as hidden" },
+		{ HERD_UNREAD_MODULE_MEMORY, "memory of modules",
+		  "some may not be known, and hooks that lead there are not judged" },
+		{ HERD_UNREAD_MODULES, "list of modules",
+		  "a module that is not in it is not told as hidden" },
+	};
+	char text[320], hooks[48] = "";
+	int err = 0;
+
+	if (r->unread_hooks)
+		snprintf(hooks, sizeof(hooks), ", %zu of them",
+			 r->unread_hooks);
+	for (size_t i = 0; i < ARRAY_SIZE(lists) && !err; i++) {
+		const bool unread = r->m->unread & lists[i].what;
+
+		if (!unread && !(r->broken & lists[i].what))
+			continue;
+		snprintf(
+			text, sizeof(text), "%s%s%s%s%s",
+			unread ? "it could not be read to its end: " :
+				 "it is broken off, and whole backwards",
+			unread ? lists[i].lacks : "",
+			lists[i].what == HERD_UNREAD_MODULE_MEMORY ? hooks : "",
+			r->broken & lists[i].what ? "; " : "",
+			r->broken & lists[i].what ?
+				"the image lacks nothing there: it was changing, or somebody wrote to it" :
+				"");
+		err = herd_machine_problem_at(r->m, 0, lists[i].where, text, 1);
+	}
+	return err;
+}
+
 /* ---- the machine itself ---- */
 
 static void read_hostname(struct herd_reader *r)
@@ -261,6 +323,8 @@ int herd_machine_read(struct herd_kernel *k,
 
 	if (!err)
 		err = read_parts(&r, diag);
+	if (!err)
+		err = tell_unread(&r);
 	herd_reader_files_destroy(&r);
 	herd_seen_deinit(&r.problems);
 	if (err) {

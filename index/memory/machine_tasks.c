@@ -25,17 +25,18 @@ static const char *why_ended(int err)
 				   "leads out of the image";
 }
 
-/* From init_task on; back: along the pointers to the previous one. */
-static int walk_tasks(struct herd_tasks *w, uint64_t init, bool back)
+/*
+ * From init_task on; back: along the pointers to the previous one. *ret: why it
+ * ended before it was there again, 0 when it was.
+ */
+static int walk_tasks(struct herd_tasks *w, uint64_t init, bool back, int *ret)
 {
 	uint64_t head = init + w->f.tasks.offset, node;
-	struct herd_chain c = herd_chain_list(&w->mem, head, HERD_THREADS_MAX);
+	struct herd_chain c =
+		back ? herd_chain_list_back(&w->mem, head, HERD_THREADS_MAX) :
+		       herd_chain_list(&w->mem, head, HERD_THREADS_MAX);
 	int err = 0;
 
-	if (back) {
-		c.link = 8;
-		c.err = herd_kernel_u64(w->r->k, head + 8, &c.next);
-	}
 	while (herd_chain_next(&c, &node)) {
 		err = herd_tasks_add(w, node - w->f.tasks.offset,
 				     HERD_SEEN_LIST, NULL);
@@ -50,22 +51,25 @@ static int walk_tasks(struct herd_tasks *w, uint64_t init, bool back)
 		herd_reader_problem(w->r, "list of tasks", "%s %s",
 				    back ? "backwards it" : "it",
 				    why_ended(err));
-	return err < 0 ? 1 : 0;
+	*ret = err < 0 ? err : 0;
+	return 0;
 }
 
 /* Broken in the middle, the rest is reached from its other end. */
 static int view_list(struct herd_tasks *w, struct herd_diag *diag)
 {
 	uint64_t init;
-	int err = herd_kernel_symbol(w->r->k, "init_task", &init);
+	int err = herd_kernel_symbol(w->r->k, "init_task", &init), forth, back;
 
 	if (err)
 		return herd_diag_set(diag, err, "kernel", HERD_NO_OFFSET,
 				     "has no symbol init_task");
-	err = walk_tasks(w, init, false);
-	if (err > 0)
-		err = walk_tasks(w, init, true);
-	return err < 0 ? err : 0;
+	err = walk_tasks(w, init, false, &forth);
+	if (!err && forth)
+		err = walk_tasks(w, init, true, &back);
+	if (!err && forth)
+		herd_reader_half_read(w->r, HERD_UNREAD_TASKS, forth, back);
+	return err;
 }
 
 /* ---- what hangs together ---- */
@@ -104,6 +108,8 @@ static int walk_relatives(struct herd_tasks *w, uint32_t of, uint64_t head,
 		err = c.err;
 	if (err < 0)
 		chain_problem(w, &w->v[of], what, err);
+	if (err < 0 && link == &w->f.thread_node)
+		w->v[of].threads_unread = true;
 	return 0;
 }
 
@@ -173,6 +179,7 @@ static int new_process(struct herd_tasks *w, struct herd_found *t)
 		.task = t->task,
 		.pid = t->pid,
 		.seen = t->seen,
+		.threads_unread = t->threads_unread,
 		.exe = HERD_NO_INDEX,
 		.cgroup = strdup("/"),
 		.exe_target = strdup(""),

@@ -65,6 +65,7 @@ struct herd_found {
 	uint64_t fsbase, gsbase;
 	uint16_t ds, es, fs, gs;
 	uint32_t process;	/* whose it became; HERD_NO_INDEX */
+	bool threads_unread;	/* its list of threads is broken off */
 };
 
 struct herd_tasks {

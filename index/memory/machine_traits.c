@@ -234,7 +234,9 @@ static void module(struct herd_boil *b, uint32_t index)
 		 memcmp(o->text, none, 32) ? herd_hex(o->text, 32, hex) : "");
 	if (value[0] != ' ' || value[1])
 		herd_boil_know(b, HERD_MARK_TEXT, key, value);
-	if (b->module_views & HERD_MODULE_LIST && !(o->seen & HERD_MODULE_LIST))
+	if (b->module_views & HERD_MODULE_LIST &&
+	    !(b->m->unread & HERD_UNREAD_MODULES) &&
+	    !(o->seen & HERD_MODULE_LIST))
 		herd_boil_add(b, HERD_MARK_HIDDEN, "",
 			      "it is not in the kernel's list of modules",
 			      false);
@@ -380,13 +382,17 @@ static int prepare(struct herd_boil *b)
 static void survey(struct herd_boil *b)
 {
 	const struct herd_machine *m = b->m;
+	const uint32_t either = HERD_UNREAD_TASKS | HERD_UNREAD_PIDS;
 	uint64_t latest = 0;
 
+	/* who is there is in both */
+	b->t->processes_unread = (m->unread & either) == either;
 	for (size_t i = 0; i < m->n_processes && !b->err; i++) {
 		const struct herd_process *p = &m->processes[i];
 		uint32_t id, last = HERD_NO_INDEX;
 
 		b->views |= p->seen;
+		b->t->processes_unread |= herd_process_is_unnamed(p);
 		latest = p->start_ns > latest ? p->start_ns : latest;
 		if (p->pid == 1 && !b->init)
 			b->init = p;

@@ -25,6 +25,7 @@ struct pids {
 	struct herd_tasks *w;
 	uint32_t view;
 	size_t unreadable;
+	int why; /* of the last */
 };
 
 /* hlist of the tasks that have this as their own pid: at most one. */
@@ -44,9 +45,18 @@ static int one_pid(void *arg, uint64_t index, uint64_t count, uint64_t pid)
 				     NULL);
 	if (err == -ENOMEM)
 		return err;
-	if (err < 0)
+	if (err < 0) {
 		p->unreadable++;
+		p->why = err;
+	}
 	return 0;
+}
+
+/* Nodes that are left out do not say why: part of the image may be missing. */
+static int why_unread(const struct herd_xarray *x, const struct pids *p,
+		      int err)
+{
+	return err ? err : x->broken ? -ENODATA : p->why;
 }
 
 static int walk_idr(struct herd_tasks *w, const struct herd_xarray_types *types,
@@ -68,6 +78,9 @@ static int walk_idr(struct herd_tasks *w, const struct herd_xarray_types *types,
 	if (p.unreadable)
 		herd_reader_problem(w->r, where, "%zu of them lead to no task",
 				    p.unreadable);
+	if (view)
+		herd_reader_unread(w->r, HERD_UNREAD_PIDS,
+				   why_unread(&x, &p, err));
 	return 0;
 }
 

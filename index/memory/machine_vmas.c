@@ -182,7 +182,9 @@ static void find_name(struct vma_reader *v, const uint8_t *vma,
 
 	name[0] = '\0';
 	if (file) {
-		given_name(v, vma, true, name);
+		if (!given_name(v, vma, true, name) &&
+		    a->flags & HERD_VMA_UNNAMED)
+			strcpy(name, "[a file that could not be read]");
 		return;
 	}
 	if (special_name(v, vma, name))
@@ -204,7 +206,7 @@ static int add_vma(struct vma_reader *v, const uint8_t *vma)
 	struct herd_vma a = {
 		.start = pick(v, vma, &v->t.start),
 		.end = pick(v, vma, &v->t.end),
-		.flags = pick(v, vma, &v->t.flags),
+		.flags = pick(v, vma, &v->t.flags) & ~HERD_VMA_UNNAMED,
 		.file = HERD_NO_INDEX,
 	};
 	uint64_t file = pick(v, vma, &v->t.file);
@@ -231,7 +233,10 @@ static int add_vma(struct vma_reader *v, const uint8_t *vma)
 		err = herd_reader_file(v->r, file, &a.file, NULL);
 		if (err == -ENOMEM)
 			return err;
-		v->unnamed += err != 0;
+		if (err) {
+			v->unnamed++;
+			a.flags |= HERD_VMA_UNNAMED;
+		}
 	}
 	find_name(v, vma, &a, file, name);
 	a.name = strdup(name);

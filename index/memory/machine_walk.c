@@ -56,6 +56,22 @@ struct herd_chain herd_chain_list(const struct herd_walk_mem *mem,
 	return c;
 }
 
+struct herd_chain herd_chain_list_back(const struct herd_walk_mem *mem,
+				       uint64_t head, size_t max)
+{
+	struct herd_chain c = {
+		.mem = mem,
+		.kind = HERD_CHAIN_LIST,
+		.head = head,
+		.link = sizeof(uint64_t), /* list_head.prev */
+		.until = 1,
+		.max = max,
+	};
+
+	c.err = read_pointer(mem, head + c.link, &c.next);
+	return c;
+}
+
 struct herd_chain herd_chain_hlist(const struct herd_walk_mem *mem,
 				   uint64_t first, size_t max)
 {
@@ -354,9 +370,12 @@ int herd_rbtree_each(const struct herd_walk_mem *mem, uint64_t root,
 			bad = -ELOOP;
 			continue;
 		}
-		if (read_pointer(mem, node + left->offset, &child[0]) ||
-		    read_pointer(mem, node + right->offset, &child[1])) {
-			bad = -EFAULT;
+		err = read_pointer(mem, node + left->offset, &child[0]);
+		if (!err)
+			err = read_pointer(mem, node + right->offset,
+					   &child[1]);
+		if (err) {
+			bad = err;
 			continue;
 		}
 		err = fn(arg, node);

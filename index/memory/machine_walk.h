@@ -49,6 +49,9 @@ struct herd_chain {
 /* head: of a list_head its address; of a hlist that of the first node. */
 struct herd_chain herd_chain_list(const struct herd_walk_mem *mem,
 				  uint64_t head, size_t max);
+/* The same list from its other end. */
+struct herd_chain herd_chain_list_back(const struct herd_walk_mem *mem,
+				       uint64_t head, size_t max);
 struct herd_chain herd_chain_hlist(const struct herd_walk_mem *mem,
 				   uint64_t first, size_t max);
 /* false at the end, which err explains. */

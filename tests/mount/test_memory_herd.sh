@@ -304,4 +304,71 @@ grep -q ' 0 changed' "$dir/out" || { fail "pages are changed that were not compa
 "$HERDFS" list --asg cut --all --json >"$dir/list.json" || fail "list of a cut image"
 jq -e '[.memory[].marks[]] | length > 0 and all(. != "patched text")' "$dir/list.json" >/dev/null ||
 	fail "patched text, where nothing could be compared"
+# marks that say of somebody what could not be read
+unread() {
+	"$HERDFS" list --asg "$1" --all --json >"$dir/list.json" || fail "list of $1"
+	jq -e '[.memory[] | select(.subject == "hook" or (.marks[] |
+		. == "hidden" or . == "executable anonymous memory"))] | length == 0' \
+		"$dir/list.json" >/dev/null ||
+		{ fail "$1: what could not be read is told against somebody"; jq -c .memory[] "$dir/list.json"; }
+}
+unread cut
+
+# an image that lacks a module's page, a task's, and all that have to do with files of ext4
+python3 - "$out/mini-6.1" "$dir/lacks.lime" <<'END' || fail "no pages to leave out"
+import re, struct, sys
+image = open(sys.argv[1] + "/memory.raw", "rb").read()
+ext4 = re.search(r"^([0-9a-f]+) . ext4_file_operations\b", open(sys.argv[1] + "/kallsyms").read(), re.M)
+places = [m.start() for m in re.finditer(re.escape(struct.pack("<Q", int(ext4[1], 16))), image)]
+# the name of a module stands behind its list_head: two pointers to where modules are
+modules = [m.start() for m in re.finditer(rb"overlay\0{49}", image)
+           if image[m.start() - 12:m.start() - 8] == image[m.start() - 4:m.start()] == b"\xff" * 4]
+tasks = [m.start() for m in re.finditer(rb"memory_actors\0\0\0", image)]
+assert len(places) > 10 and modules and tasks, (len(places), modules, tasks)
+lacks = sorted({at >> 12 for at in places + modules + tasks})
+with open(sys.argv[2], "wb") as f:
+    start = 0
+    for page in lacks + [len(image) >> 12]:
+        if page > start:
+            f.write(struct.pack("<IIQQQ", 0x4C694D45, 1, start << 12, (page << 12) - 1, 0))
+            f.write(image[start << 12:page << 12])
+        start = page + 1
+END
+attach --asg lacks --instance mini-6.1 --disk "$out/mini-6.1/disk.raw"
+"$HERDFS" attach --asg lacks --instance mini-6.1 --memory "$dir/lacks.lime" >"$dir/out" 2>&1 ||
+	{ fail "an image that lacks pages"; cat "$dir/out"; }
+unread lacks
+# that it could not be read stands first, behind what speaks against the image alone
+"$HERDFS" status --problems >"$dir/out" || fail "status --problems"
+sed -n "/^Group lacks/,\$p" "$dir/out" | grep "memory: .*: " | head -3 >"$dir/first"
+grep -q 'list of modules: it could not be read to its end' "$dir/first" ||
+	{ fail "not told first that a list could not be read"; cat "$dir/out"; }
+grep -q 'list of tasks: it could not be read to its end' "$dir/out" || fail "the list of tasks: not told"
+mount_herd
+at=$mnt/asg/lacks/mini-6.1/all/memory
+for f in processes.txt kernel/modules.txt; do
+	grep -q '^# the list of .* could not be read to its end' "$at/$f" || fail "$f does not say what it lacks"
+done
+grep -lq 'not known which' "$at"/*/missing.txt || fail "missing.txt lacks files that could not be read"
+# none of a mapping whose file is not known is an empty file
+python3 - "$at" <<'END' || fail "mappings of files that could not be read"
+import os, sys
+top, n = sys.argv[1], 0
+for name in os.listdir(top):
+    try:
+        maps = open(os.path.join(top, name, "maps"), errors="surrogateescape").read().splitlines()
+    except (NotADirectoryError, FileNotFoundError):
+        continue
+    vmas = {tuple(int(x, 16) for x in f[:-4].split("-")): f for f in os.listdir(os.path.join(top, name, "vma"))} if maps else {}
+    for line in maps:
+        if line.endswith("[a file that could not be read]"):
+            f = os.path.join(top, name, "vma", vmas[tuple(int(x, 16) for x in line.split()[0].split("-"))])
+            n += 1
+            if not os.path.getsize(f):
+                sys.exit(f + " is empty")
+print(n, "mappings of files that could not be read")
+sys.exit(n == 0)
+END
+unmount "$mnt"
+rm -f "$dir/lacks.lime"
 finish

@@ -45,14 +45,14 @@ python3 - "$dir/newer/data.mdb" <<'END' || fail "no schema in the store"
 import sys
 with open(sys.argv[1], "r+b") as f:
     data = f.read()
-    old = b"schema\0\0\0\4"
+    old = b"schema\0\0\0\5"
     assert old in data
     f.seek(0)
-    f.write(data.replace(old, b"schema\0\0\0\5"))
+    f.write(data.replace(old, b"schema\0\0\0\6"))
 END
 digest "$dir/newer" >"$dir/before"
 export HERDFS_STORE=$dir/newer
-what='newer.*schema 5'
+what='newer.*schema 6'
 refused "$what" "$HERDFS" attach --quiet --asg web "$dir/img/i-3.raw"
 refused "$what" "$HERDFS" detach --asg web i-1
 refused "$what" "$HERDFS" status

@@ -225,8 +225,12 @@ static inline void any_process(struct dice *d, struct herd_process *p,
 			      &p->start_code,	 &p->end_code,
 			      &p->start_brk,	 &p->brk,
 			      &p->start_stack };
-	bool *bools[] = { &p->kthread, &p->exiting, &p->no_new_privs,
-			  &p->args_unreadable, &p->environ_unreadable };
+	bool *bools[] = { &p->kthread,
+			  &p->exiting,
+			  &p->no_new_privs,
+			  &p->args_unreadable,
+			  &p->environ_unreadable,
+			  &p->threads_unread };
 
 	for (size_t i = 0; i < ARRAY_SIZE(words); i++)
 		*words[i] = (uint32_t)any(d);
@@ -396,6 +400,7 @@ static inline struct herd_machine *any_machine(uint64_t seed)
 	m->uptime_ns = any(&d);
 	m->cpus = (unsigned)any(&d);
 	m->memory = any(&d);
+	m->unread = (uint32_t)below(&d, HERD_UNREAD_ALL + 1);
 	m->n_files = below(&d, 8);
 	m->files = zeros(m->n_files, sizeof(*m->files));
 	for (size_t i = 0; i < m->n_files; i++)

@@ -24,6 +24,7 @@
 
 #define PATCHES_MAX 256u
 #define PAGES_SEEN_MAX (1u << 20)
+#define GAPS_MAX 4u
 
 struct patch {
 	uint64_t at, value;
@@ -36,6 +37,8 @@ struct lying {
 	size_t n_patches;
 	unsigned holes; /* of so many pages one cannot be read; 0: all can */
 	uint64_t salt;	/* which */
+	uint64_t gaps[GAPS_MAX]; /* pages that cannot be read */
+	size_t n_gaps;
 	bool notes;	/* which pages are read */
 	uint8_t *seen;	/* a byte a page */
 };
@@ -61,6 +64,10 @@ static inline int lying_read(struct herd_source *s, void *buf, size_t len,
 	     l->lies && l->holes && at <= (off + len - 1) / HERD_PAGE; at++)
 		if (((at + l->salt) * 0x9e3779b97f4a7c15ULL >> 32) % l->holes ==
 		    0)
+			return -EIO;
+	for (size_t i = 0; l->lies && i < l->n_gaps; i++)
+		if (l->gaps[i] >= off / HERD_PAGE &&
+		    l->gaps[i] <= (off + len - 1) / HERD_PAGE)
 			return -EIO;
 	if (pread(l->fd, buf, len, (off_t)off) != (ssize_t)len)
 		return -EIO;
@@ -224,6 +231,18 @@ static inline void patch(struct lying *l, struct herd_phys *phys,
 	assert_int_equal(map.state, HERD_PAGE_PRESENT);
 	assert_true(l->n_patches < PATCHES_MAX);
 	l->patches[l->n_patches++] = (struct patch){ map.phys, value };
+}
+
+/* The page at a kernel address is missing. */
+static inline void gap(struct lying *l, struct herd_phys *phys,
+		       struct herd_kernel *k, uint64_t va)
+{
+	struct herd_mapping map;
+
+	herd_space_look(phys, herd_kernel_space(k), va, &map);
+	assert_int_equal(map.state, HERD_PAGE_PRESENT);
+	assert_true(l->n_gaps < GAPS_MAX);
+	l->gaps[l->n_gaps++] = map.phys / HERD_PAGE;
 }
 
 static inline uint64_t symbol(struct herd_kernel *k, const char *name)

@@ -6,6 +6,9 @@
  */
 #include "dump_fixture.h"
 
+#include "acquire/base/cleanup.h"
+#include "index/memory_files.h"
+
 #include <elf.h>
 #include <fcntl.h>
 #include <unistd.h>
@@ -160,6 +163,51 @@ static void no_tables_no_zeros(void **state)
 	f->process.space.pgd = DF_GAP * HERD_PAGE;
 	d = df_dump(f);
 	assert_int_equal(herd_dump_at(d, DF_STACK).kind, HERD_DUMP_GAP);
+	herd_dump_destroy(d);
+}
+
+/* Nobody can say that what a file has there is zeros. */
+static void a_file_that_is_not_known(void **state)
+{
+	struct df *f = *state;
+	struct herd_vma *gone = &f->vmas[3], *big = &f->vmas[5];
+	struct herd_buf text CLEANUP_BUF = HERD_BUF_INIT;
+	uint64_t of[HERD_DUMP_KINDS];
+	struct herd_dump *d;
+
+	assert_int_equal(gone->start, DF_GONE);
+	assert_int_equal(big->start, DF_BIG);
+	gone->file = HERD_NO_INDEX;
+	d = df_dump(f);
+	/* anonymous it would be empty */
+	assert_int_equal(herd_dump_at(d, DF_GONE).kind, HERD_DUMP_ZERO);
+	assert_int_equal(herd_dump_vma_end(d, gone), DF_GONE);
+	herd_dump_destroy(d);
+	gone->flags |= HERD_VMA_UNNAMED;
+	d = df_dump(f);
+	assert_int_equal(herd_dump_at(d, DF_GONE).kind, HERD_DUMP_UNNAMED);
+	assert_true(herd_dump_kind_is_missing(HERD_DUMP_UNNAMED));
+	assert_int_equal(herd_dump_vma_end(d, gone), gone->end);
+	herd_dump_count(d, DF_GONE, gone->end, of);
+	assert_int_equal(of[HERD_DUMP_UNNAMED], 2 * HERD_PAGE);
+	herd_process_missing(&f->m, &f->process, d, &text);
+	herd_buf_u8(&text, 0);
+	assert_non_null(
+		strstr((char *)text.data, "0000000000800000-0000000000802000"));
+	assert_non_null(strstr((char *)text.data, "not known which"));
+	herd_dump_destroy(d);
+	/* what is mapped is as it was; much of nothing is cut, to no less than
+	   a page */
+	big->flags |= HERD_VMA_UNNAMED;
+	gone->end = gone->start + 3 * HERD_PAGE;
+	d = df_dump(f);
+	assert_int_equal(herd_dump_at(d, DF_BIG).kind, HERD_DUMP_IMAGE);
+	assert_int_equal(herd_dump_at(d, big->end - 1).kind, HERD_DUMP_UNNAMED);
+	assert_true(herd_dump_vma_end(d, big) < big->end);
+	herd_dump_destroy(d);
+	big->start += 1u << 29;
+	d = df_dump(f);
+	assert_int_equal(herd_dump_vma_end(d, big), big->start + HERD_PAGE);
 	herd_dump_destroy(d);
 }
 
@@ -678,6 +726,7 @@ int main(void)
 		TEST(counts_are_of_all),
 		TEST(the_disk_is_gone),
 		TEST(no_tables_no_zeros),
+		TEST(a_file_that_is_not_known),
 		TEST(of_a_file),
 		TEST(a_core_has_all),
 		TEST(notes_of_threads_and_files),

@@ -72,6 +72,10 @@ static void comparing_can_fail(void **state)
 	SPOIL(b->page_changes[0].bytes);
 	SPOIL(b->problems[0].count);
 	SPOIL(b->facts.vmemmap);
+	SPOIL(b->unread);
+	b->processes[0].threads_unread = !b->processes[0].threads_unread;
+	assert_false(same_machine(*a, *b));
+	b->processes[0].threads_unread = !b->processes[0].threads_unread;
 #undef SPOIL
 	herd_machine_destroy(a);
 	herd_machine_destroy(b);

@@ -7,6 +7,8 @@
  */
 #include "tests/unit/machine_image.h"
 
+#include "index/memory/machine_judge.h"
+
 /* Lists that run in circles end, and the rest is read all the same. */
 static void test_circles(void **state)
 {
@@ -36,6 +38,229 @@ static void test_circles(void **state)
 	assert_true(m->n_modules > 5);
 	assert_non_null(module_named(m, "overlay"));
 	assert_true(m->n_sockets > 30);
+	herd_machine_destroy(m);
+	herd_kernel_close(k);
+	herd_phys_destroy(phys);
+	close_image(l);
+}
+
+/* ---- lists that end too early ---- */
+
+/* LIST_POISON1: no address, and what a list has that was taken apart. */
+#define POISON 0xdead000000000100ULL
+
+/* How many subjects of the only memory there is have the mark. */
+static unsigned marked(const struct herd_machine *m, uint32_t mark)
+{
+	struct herd_machine_finding *v;
+	struct herd_flock *f;
+	unsigned n = 0;
+	size_t all;
+
+	assert_int_equal(herd_flock_create(&f), 0);
+	assert_int_equal(herd_machine_judge(f, 0, m, NULL, NULL, &v, &all), 0);
+	for (size_t i = 0; i < all; i++)
+		n += (v[i].marks & mark) != 0;
+	herd_machine_findings_free(v, all);
+	herd_flock_destroy(f);
+	return n;
+}
+
+static bool first_problem(const struct herd_machine *m, const char *where,
+			  const char *text)
+{
+	return m->n_problems && !strcmp(m->problems[0].where, where) &&
+	       strstr(m->problems[0].text, text);
+}
+
+/* A list_head that is symbol + offset: nodes before and behind, and of these. */
+struct ends {
+	uint64_t head, first, last;
+};
+static struct ends ends_of(struct herd_kernel *k, uint64_t head)
+{
+	struct ends e = { .head = head };
+
+	assert_int_equal(herd_kernel_u64(k, head, &e.first), 0);
+	assert_int_equal(herd_kernel_u64(k, head + 8, &e.last), 0);
+	assert_int_not_equal(e.first, e.last);
+	return e;
+}
+
+static uint64_t tasks_of(struct herd_kernel *k)
+{
+	struct herd_field tasks;
+
+	assert_int_equal(herd_kernel_field(k, "task_struct", "tasks", &tasks),
+			 0);
+	return symbol(k, "init_task") + tasks.offset;
+}
+
+/* What is hidden without any damage: of the lab's plants. */
+static void test_whole_lists(void **state)
+{
+	struct lying *l = open_image("mini-6.1-bad");
+	struct herd_machine *m;
+
+	(void)state;
+	if (!l)
+		skip();
+	m = read_machine(l, HERD_READ_ALL);
+	assert_int_equal(m->unread, 0);
+	assert_int_equal(marked(m, HERD_MARK_HIDDEN), 2);
+	herd_machine_destroy(m);
+	close_image(l);
+}
+
+/* Broken in one direction, each is whole in the other: what is hidden is. */
+static void test_broken_forwards(void **state)
+{
+	struct lying *l = open_image("mini-6.1-bad");
+	struct herd_phys *phys = NULL;
+	struct herd_machine *m;
+	struct herd_kernel *k;
+
+	(void)state;
+	if (!l)
+		skip();
+	k = kernel_of(l, &phys);
+	patch(l, phys, k, ends_of(k, symbol(k, "modules")).first, POISON);
+	patch(l, phys, k, ends_of(k, tasks_of(k)).first, POISON);
+	l->lies = true;
+	m = read_machine(l, HERD_READ_ALL);
+	assert_int_equal(m->unread, 0);
+	assert_int_equal(marked(m, HERD_MARK_HIDDEN), 2);
+	assert_true(first_problem(m, "list of modules", "whole backwards"));
+	assert_true(first_problem(m, "list of modules", "somebody wrote"));
+	assert_string_equal(m->problems[1].where, "list of tasks");
+	herd_machine_destroy(m);
+	herd_kernel_close(k);
+	herd_phys_destroy(phys);
+	close_image(l);
+}
+
+/* Broken in both: nobody is hidden for that; that they are is told first, and
+   the rootkit by what else is odd about it. */
+static void test_broken_off(void **state)
+{
+	struct lying *l = open_image("mini-6.1-bad");
+	struct herd_phys *phys = NULL;
+	const struct herd_module *o;
+	struct herd_machine *m;
+	struct herd_kernel *k;
+	unsigned hooks;
+	struct ends e;
+
+	(void)state;
+	if (!l)
+		skip();
+	m = read_machine(l, HERD_READ_ALL);
+	hooks = marked(m, HERD_MARK_HOOK);
+	herd_machine_destroy(m);
+	k = kernel_of(l, &phys);
+	e = ends_of(k, symbol(k, "modules"));
+	patch(l, phys, k, e.first, POISON);
+	patch(l, phys, k, e.last + 8, POISON);
+	l->lies = true;
+	m = read_machine(l, HERD_READ_ALL);
+	assert_int_equal(m->unread, HERD_UNREAD_MODULES);
+	assert_true(first_problem(m, "list of modules", "to its end"));
+	assert_true(first_problem(m, "list of modules", "somebody wrote"));
+	o = module_named(m, "overlay");
+	assert_non_null(o);
+	/* the task that is hidden is in no broken list */
+	assert_int_equal(marked(m, HERD_MARK_HIDDEN), 1);
+	assert_true(marked(m, HERD_MARK_MODULE) > 0);
+	assert_int_equal(marked(m, HERD_MARK_HOOK), hooks);
+	herd_machine_destroy(m);
+	e = ends_of(k, tasks_of(k));
+	patch(l, phys, k, e.first, POISON);
+	patch(l, phys, k, e.last + 8, POISON);
+	m = read_machine(l, HERD_READ_ALL);
+	assert_int_equal(m->unread, HERD_UNREAD_MODULES | HERD_UNREAD_TASKS);
+	assert_string_equal(m->problems[1].where, "list of tasks");
+	/* he is in no table of pids, which is whole, either */
+	assert_int_equal(marked(m, HERD_MARK_HIDDEN), 1);
+	herd_machine_destroy(m);
+	herd_kernel_close(k);
+	herd_phys_destroy(phys);
+	close_image(l);
+}
+
+/* The image lacks a page of a module: others are not hidden, and whoever leads
+   there is not told to lead nowhere. */
+static void test_module_not_in_the_image(void **state)
+{
+	struct lying *l = open_image("mini-6.1");
+	struct herd_phys *phys = NULL;
+	struct herd_machine *m;
+	struct herd_kernel *k;
+
+	(void)state;
+	if (!l)
+		skip();
+	k = kernel_of(l, &phys);
+	gap(l, phys, k, ends_of(k, symbol(k, "modules")).first);
+	gap(l, phys, k, ends_of(k, symbol(k, "modules")).last);
+	l->lies = true;
+	m = read_machine(l, HERD_READ_ALL);
+	assert_int_equal(m->unread,
+			 HERD_UNREAD_MODULES | HERD_UNREAD_MODULE_MEMORY);
+	assert_true(first_problem(m, "list of modules", "to its end"));
+	assert_false(first_problem(m, "list of modules", "somebody"));
+	assert_int_equal(marked(m, HERD_MARK_HIDDEN), 0);
+	assert_int_equal(marked(m, HERD_MARK_HOOK), 0);
+	herd_machine_destroy(m);
+	herd_kernel_close(k);
+	herd_phys_destroy(phys);
+	close_image(l);
+}
+
+/* The struct file of a program is missing: what is mapped is no less a file. */
+static void test_file_not_in_the_image(void **state)
+{
+	struct lying *l = open_image("mini-6.1");
+	struct herd_field exe_file;
+	struct herd_phys *phys = NULL;
+	struct herd_machine *m;
+	struct herd_kernel *k;
+	unsigned unnamed = 0;
+	uint64_t file = 0;
+
+	(void)state;
+	if (!l)
+		skip();
+	m = read_machine(l, HERD_READ_ALL);
+	k = kernel_of(l, &phys);
+	assert_int_equal(
+		herd_kernel_field(k, "mm_struct", "exe_file", &exe_file), 0);
+	for (size_t i = 0; i < m->n_processes && !file; i++)
+		if (m->processes[i].mm && m->processes[i].pid > 1)
+			assert_int_equal(herd_kernel_get(k, m->processes[i].mm,
+							 &exe_file, &file),
+					 0);
+	for (size_t i = 0; i < m->n_processes; i++)
+		for (size_t j = 0; j < m->processes[i].n_vmas; j++)
+			assert_int_equal(m->processes[i].vmas[j].flags &
+						 HERD_VMA_UNNAMED,
+					 0);
+	herd_machine_destroy(m);
+	gap(l, phys, k, file);
+	l->lies = true;
+	m = read_machine(l, HERD_READ_ALL);
+	for (size_t i = 0; i < m->n_processes; i++)
+		for (size_t j = 0; j < m->processes[i].n_vmas; j++) {
+			const struct herd_vma *v = &m->processes[i].vmas[j];
+
+			if (!(v->flags & HERD_VMA_UNNAMED))
+				continue;
+			assert_int_equal(v->file, HERD_NO_INDEX);
+			assert_string_equal(v->name,
+					    "[a file that could not be read]");
+			unnamed += (v->flags & HERD_VM_EXEC) != 0;
+		}
+	assert_true(unnamed > 0);
+	assert_int_equal(marked(m, HERD_MARK_ANON_EXEC), 0);
 	herd_machine_destroy(m);
 	herd_kernel_close(k);
 	herd_phys_destroy(phys);
@@ -156,6 +381,11 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_circles),
+		cmocka_unit_test(test_whole_lists),
+		cmocka_unit_test(test_broken_forwards),
+		cmocka_unit_test(test_broken_off),
+		cmocka_unit_test(test_module_not_in_the_image),
+		cmocka_unit_test(test_file_not_in_the_image),
 		cmocka_unit_test(test_holes),
 		cmocka_unit_test(test_damaged),
 	};

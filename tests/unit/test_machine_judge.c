@@ -133,6 +133,13 @@ static void code_in_anonymous_memory(void **state)
 	(void)state;
 	vma(p, HERD_NO_INDEX, RX, "");
 	assert_true(told(h, p, HERD_MARK_ANON_EXEC, 70)->severity >= 60);
+	/* of a file that could not be read it is not anonymous */
+	p->vmas[p->n_vmas - 1].flags |= HERD_VMA_UNNAMED;
+	not_told(h, p, HERD_MARK_ANON_EXEC);
+	p->vmas[p->n_vmas - 1].flags |= HERD_VM_WRITE;
+	told(h, p, HERD_MARK_WX, 40);
+	p->vmas[p->n_vmas - 1].flags = RX;
+	told(h, p, HERD_MARK_ANON_EXEC, 70);
 	/* nginx compiles expressions: everybody's has such */
 	not_told(h, find(victim(h), "/usr/sbin/nginx"), HERD_MARK_ANON_EXEC);
 	for (unsigned i = 0; i < 6; i++)
@@ -300,6 +307,32 @@ static void a_hidden_task(void **state)
 	herd_free(h);
 }
 
+/* What could not be read to its end says nothing of who is not in it. */
+static void a_task_that_an_unread_list_lacks(void **state)
+{
+	struct herd *h = herd_of(6);
+	struct herd_process *p = find(victim(h), "/usr/sbin/cron");
+	const struct herd_machine_finding *f;
+
+	(void)state;
+	p->seen = HERD_SEEN_SLAB | HERD_SEEN_PIDS;
+	victim(h)->unread = HERD_UNREAD_TASKS;
+	not_told(h, p, HERD_MARK_HIDDEN);
+	/* the other one was read */
+	p->seen = HERD_SEEN_SLAB;
+	f = told(h, p, HERD_MARK_HIDDEN, 85);
+	assert_non_null(
+		strstr(f->why, "in the slab, not in the table of pids"));
+	victim(h)->unread = HERD_UNREAD_PIDS;
+	f = told(h, p, HERD_MARK_HIDDEN, 85);
+	assert_non_null(
+		strstr(f->why, "in the slab, not in the list of tasks"));
+	assert_null(strstr(f->why, "not in the table of pids"));
+	victim(h)->unread = HERD_UNREAD_TASKS | HERD_UNREAD_PIDS;
+	not_told(h, p, HERD_MARK_HIDDEN);
+	herd_free(h);
+}
+
 static void a_hidden_thread(void **state)
 {
 	struct herd *h = herd_of(6);
@@ -311,6 +344,13 @@ static void a_hidden_thread(void **state)
 	p->threads[1].tid = 5000;
 	p->threads[1].seen = HERD_SEEN_SLAB;
 	p->threads[1].state = 'S';
+	told(h, p, HERD_MARK_HIDDEN, 85);
+	/* the list of its threads is broken off; the table of pids is not */
+	p->threads_unread = true;
+	told(h, p, HERD_MARK_HIDDEN, 85);
+	p->threads[1].seen |= HERD_SEEN_PIDS;
+	not_told(h, p, HERD_MARK_HIDDEN);
+	p->threads_unread = false;
 	told(h, p, HERD_MARK_HIDDEN, 85);
 	herd_free(h);
 }
@@ -667,6 +707,7 @@ int main(void)
 		cmocka_unit_test(a_name_unlike_the_program),
 		cmocka_unit_test(an_impostor_of_a_kernel_thread),
 		cmocka_unit_test(a_hidden_task),
+		cmocka_unit_test(a_task_that_an_unread_list_lacks),
 		cmocka_unit_test(a_hidden_thread),
 		cmocka_unit_test(patched_text),
 		cmocka_unit_test(a_page_beside_the_siblings),

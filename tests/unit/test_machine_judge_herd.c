@@ -220,6 +220,53 @@ static void one_that_is_missing(void **state)
 	herd_free(h);
 }
 
+/* Who could not be read is not missing, and not new. */
+static void one_that_could_not_be_read(void **state)
+{
+	struct herd *h = herd_of(6);
+	struct herd_process *p = find(victim(h), "/usr/sbin/rsyslogd");
+	const struct herd_machine_finding *f;
+	const uint32_t file = p->exe;
+
+	(void)state;
+	/* arguments that are swapped out are no excuse, those of an image that
+	   lacks more are */
+	p->args_unreadable = true;
+	p->exe = HERD_NO_INDEX;
+	assert_int_equal(judge(h, VICTIM), 0);
+	assert_int_equal(of_process(h, p)->class, HERD_CLASS_DEVIANT);
+	victim(h)->unread = HERD_UNREAD_MODULES;
+	assert_int_equal(judge(h, VICTIM), 0);
+	assert_int_equal(of_process(h, p)->class, HERD_CLASS_VOLATILE);
+	victim(h)->unread = 0;
+	p->args_unreadable = false;
+	assert_int_equal(judge(h, VICTIM), 0);
+	assert_int_equal(finding(h, HERD_SUBJECT_PROCESS, HERD_NO_INDEX)->class,
+			 HERD_CLASS_DEVIANT);
+	assert_int_equal(of_process(h, p)->class, HERD_CLASS_DEVIANT);
+	free(p->problem);
+	p->problem = copy("its program could not be named");
+	assert_int_equal(judge(h, VICTIM), 0);
+	f = finding(h, HERD_SUBJECT_PROCESS, HERD_NO_INDEX);
+	assert_int_equal(f->class, HERD_CLASS_VOLATILE);
+	assert_non_null(strstr(f->why, "not all processes could be read"));
+	f = of_process(h, p);
+	assert_int_equal(f->class, HERD_CLASS_VOLATILE);
+	assert_non_null(strstr(f->why, "its program or its arguments could"));
+	/* lists: one that is whole has everybody */
+	p->exe = file;
+	snprintf(victim(h)->files[file].path, 19, "/usr/sbin/rsyslogx");
+	victim(h)->unread = HERD_UNREAD_TASKS;
+	assert_int_equal(judge(h, VICTIM), 0);
+	assert_int_equal(finding(h, HERD_SUBJECT_PROCESS, HERD_NO_INDEX)->class,
+			 HERD_CLASS_DEVIANT);
+	victim(h)->unread |= HERD_UNREAD_PIDS;
+	assert_int_equal(judge(h, VICTIM), 0);
+	assert_int_equal(finding(h, HERD_SUBJECT_PROCESS, HERD_NO_INDEX)->class,
+			 HERD_CLASS_VOLATILE);
+	herd_free(h);
+}
+
 /* ---- the kernel ---- */
 
 static const struct herd_machine_finding *
@@ -267,6 +314,13 @@ static void a_hidden_module(void **state)
 	f = last_of(h, HERD_SUBJECT_MODULE, victim(h)->n_modules);
 	assert_int_equal(f->class, HERD_CLASS_DEVIANT);
 	assert_true(f->marks & HERD_MARK_HIDDEN && f->severity == 95);
+	/* the list could not be read: it may be in it; new it is all the same */
+	victim(h)->unread = HERD_UNREAD_MODULES;
+	f = last_of(h, HERD_SUBJECT_MODULE, victim(h)->n_modules);
+	assert_non_null(f);
+	assert_int_equal(f->marks & HERD_MARK_HIDDEN, 0);
+	assert_true(f->marks & HERD_MARK_MODULE);
+	assert_non_null(strstr(f->why, "whether it is hidden is not known"));
 	herd_free(h);
 }
 
@@ -425,6 +479,53 @@ static void a_module_of_one_or_two(void **state)
 		}
 		herd_free(h);
 	}
+}
+
+/* A kernel that somebody built and signs nothing for: none of its own is told,
+   and none that traces. */
+static void a_kernel_whose_modules_are_not_signed(void **state)
+{
+	static const char *const names[] = { "ext4", "jbd2", "virtio_net",
+					     "overlay", "netmon" };
+	struct herd *h = herd_of(1);
+	struct herd_machine *m = h->m[0];
+	struct herd_module *o = NULL;
+	struct herd_hook *k;
+	size_t before = m->n_modules;
+
+	(void)state;
+	for (size_t i = 0; i < before; i++)
+		m->modules[i].taints = UNSIGNED;
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+		o = module(m, names[i]);
+		o->taints = UNSIGNED;
+	}
+	for (size_t i = 0; i < m->n_modules; i++)
+		assert_int_equal(class_of(h, HERD_SUBJECT_MODULE, i + 1),
+				 HERD_CLASS_SAME);
+	k = hook(m, HERD_HOOK_FTRACE, "__x64_sys_getdents64",
+		 "netmon+0x10 [module]");
+	o->base = 0xffffffffc0400000;
+	o->size = 0x2000;
+	k->target = o->base + 0x10;
+	assert_int_equal(class_of(h, HERD_SUBJECT_HOOK, m->n_hooks),
+			 HERD_CLASS_VOLATILE);
+	/* what is nobody's is told as ever */
+	o->taints |= OUT_OF_TREE;
+	assert_int_equal(class_of(h, HERD_SUBJECT_MODULE, m->n_modules),
+			 HERD_CLASS_DEVIANT);
+	assert_int_equal(class_of(h, HERD_SUBJECT_HOOK, m->n_hooks),
+			 HERD_CLASS_DEVIANT);
+	o->taints = UNSIGNED | FORCED;
+	assert_int_equal(class_of(h, HERD_SUBJECT_MODULE, m->n_modules),
+			 HERD_CLASS_DEVIANT);
+	/* where the others are signed, it is one of a kind */
+	o->taints = UNSIGNED;
+	for (size_t i = 0; i + 1 < m->n_modules; i++)
+		m->modules[i].taints = 0;
+	assert_int_equal(class_of(h, HERD_SUBJECT_MODULE, m->n_modules),
+			 HERD_CLASS_DEVIANT);
+	herd_free(h);
 }
 
 /* Built without signing: nobody vouches for any, and that says nothing of one. */
@@ -596,11 +697,13 @@ int main(void)
 		cmocka_unit_test(a_variable),
 		cmocka_unit_test(a_file_that_deviates_on_the_disk),
 		cmocka_unit_test(one_that_is_missing),
+		cmocka_unit_test(one_that_could_not_be_read),
 		cmocka_unit_test(an_alien_module),
 		cmocka_unit_test(a_hidden_module),
 		cmocka_unit_test(a_module_unlike_any),
 		cmocka_unit_test(a_patched_module),
 		cmocka_unit_test(a_module_of_one_or_two),
+		cmocka_unit_test(a_kernel_whose_modules_are_not_signed),
 		cmocka_unit_test(a_kernel_that_signs_nothing),
 		cmocka_unit_test(a_hook_of_one),
 		cmocka_unit_test(a_hook),

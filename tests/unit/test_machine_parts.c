@@ -153,6 +153,44 @@ static void test_module_with_an_odd_name(void **state)
 	close_image(l);
 }
 
+/* Of a kernel that signs none of its modules: told once, and no hook into one
+   of them is odd for that. */
+static void test_unsigned_modules(void **state)
+{
+	struct lying *l = open_image("mini-6.1");
+	struct herd_phys *phys = NULL;
+	struct herd_field taints;
+	struct herd_machine *m;
+	struct herd_kernel *k;
+	unsigned told = 0;
+
+	(void)state;
+	if (!l)
+		skip();
+	m = read_machine(l, MINE);
+	assert_false(herd_modules_are_unsigned(m));
+	k = kernel_of(l, &phys);
+	assert_int_equal(herd_kernel_field(k, "module", "taints", &taints), 0);
+	for (size_t i = 0; i < m->n_modules; i++)
+		patch(l, phys, k, m->modules[i].module + taints.offset,
+		      HERD_TAINT_UNSIGNED);
+	herd_machine_destroy(m);
+	l->lies = true;
+	m = read_machine(l, MINE);
+	assert_true(herd_modules_are_unsigned(m));
+	for (size_t i = 0; i < m->n_hooks; i++)
+		if (!m->hooks[i].expected)
+			fail_msg("%s leads to %s", m->hooks[i].name,
+				 m->hooks[i].target_name);
+	for (size_t i = 0; i < m->n_problems; i++)
+		told += strstr(m->problems[i].text, "is signed") != NULL;
+	assert_int_equal(told, 1);
+	herd_machine_destroy(m);
+	herd_kernel_close(k);
+	herd_phys_destroy(phys);
+	close_image(l);
+}
+
 /* Where the entry for va lies that leads to its last table, or maps 2 MiB. */
 static uint64_t middle_entry(struct herd_phys *phys, struct herd_kernel *k,
 			     uint64_t va)
@@ -339,6 +377,7 @@ int main(void)
 		cmocka_unit_test(test_rootkit),
 		cmocka_unit_test(test_module_in_memory_alone),
 		cmocka_unit_test(test_module_with_an_odd_name),
+		cmocka_unit_test(test_unsigned_modules),
 		cmocka_unit_test(test_memory_above_the_end),
 		cmocka_unit_test(test_written_hooks),
 		cmocka_unit_test(test_written_dispatch),

@@ -87,13 +87,13 @@ static void test_newer_schema(void **state)
 	struct herd_txn *t = begin(s, true);
 
 	(void)state;
-	must(herd_table_put(t, TABLE_META, "schema", 6, "\0\0\0\5", 4));
+	must(herd_table_put(t, TABLE_META, "schema", 6, "\0\0\0\6", 4));
 	commit(t);
 	herd_store_close(s);
 	for (unsigned flags = 0; flags < 4; flags++) {
 		assert_int_equal(open_as(flags), -EPROTO);
 		assert_string_equal(fixture_diag.message,
-				    "has schema 5, this herdfs reads 4");
+				    "has schema 6, this herdfs reads 5");
 	}
 }
 
