@@ -238,8 +238,21 @@ doubted "$out/mini-6.1/memory.raw" 'host name is mini-6.1, which the disks of mi
 cp "$out/mini-6.1/memory.elf" "$dir/copy.elf"
 doubted "$dir/copy.elf" 'host name is mini-6.1' 'may be a copy'
 rm "$dir/copy.elf"
-size=$(stat -c %s "$out/$bad/memory.elf")
-head -c $((size / 100 * 97)) "$out/$bad/memory.elf" >"$dir/cut.elf"
+# The first part of a memory, as much as lets its kernel be read: what lies
+# where is another thing with each boot.
+cut_short() {	# GROUP INSTANCE, into $dir/cut.elf
+	local size percent
+	size=$(stat -c %s "$out/$2/memory.elf")
+	for percent in 92 90 87 84 80; do	# from 16 MiB on it is told
+		head -c $((size / 100 * percent)) "$out/$2/memory.elf" >"$dir/cut.elf"
+		"$HERDFS" attach --asg "$1" --instance "$2" --memory "$dir/cut.elf" \
+			>"$dir/out" 2>&1 && return
+	done
+	fail "no cut image can be read"
+	cat "$dir/out"
+}
+cut_short mini $bad
+"$HERDFS" detach --quiet --asg mini --memory $bad || fail "detach"
 doubted "$dir/cut.elf" 'cut short'
 rm "$dir/cut.elf"
 cp --reflink=auto "$out/$bad/disk.raw" "$dir/gone.raw"
@@ -294,10 +307,8 @@ rm -f "$dir/odd.raw"
 
 # ---- what could not be compared is not what was changed ------------------------------------------
 
-head -c 220M "$out/mini-6.1/memory.elf" >"$dir/cut.elf" # lacks the array of struct page
 attach --asg cut --instance mini-6.1 --disk "$out/mini-6.1/disk.raw"
-"$HERDFS" attach --asg cut --instance mini-6.1 --memory "$dir/cut.elf" >"$dir/out" 2>&1 ||
-	{ fail "a cut image"; cat "$dir/out"; }
+cut_short cut mini-6.1	# lacks the array of struct page, which is at the end
 grep -q ' 0 changed' "$dir/out" || { fail "pages are changed that were not compared"; cat "$dir/out"; }
 "$HERDFS" status --problems | grep -q 'the image: it ends at .*, and the machine' ||
 	fail "not told that memory above the end is missing"
