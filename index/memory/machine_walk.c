@@ -41,35 +41,33 @@ static int read_pointer(const struct herd_walk_mem *mem, uint64_t va,
 	return mem->read(mem->arg, va, ret, sizeof(*ret));
 }
 
-struct herd_chain herd_chain_list(const struct herd_walk_mem *mem,
-				  uint64_t head, size_t max)
+/* link: of the pointer that is followed, in a list_head. */
+static struct herd_chain chain_list(const struct herd_walk_mem *mem,
+				    uint64_t head, uint32_t link, size_t max)
 {
 	struct herd_chain c = {
 		.mem = mem,
 		.kind = HERD_CHAIN_LIST,
 		.head = head,
+		.link = link,
 		.until = 1,
 		.max = max,
 	};
 
-	c.err = read_pointer(mem, head, &c.next);
+	c.err = read_pointer(mem, head + link, &c.next);
 	return c;
+}
+
+struct herd_chain herd_chain_list(const struct herd_walk_mem *mem,
+				  uint64_t head, size_t max)
+{
+	return chain_list(mem, head, 0, max);
 }
 
 struct herd_chain herd_chain_list_back(const struct herd_walk_mem *mem,
 				       uint64_t head, size_t max)
 {
-	struct herd_chain c = {
-		.mem = mem,
-		.kind = HERD_CHAIN_LIST,
-		.head = head,
-		.link = sizeof(uint64_t), /* list_head.prev */
-		.until = 1,
-		.max = max,
-	};
-
-	c.err = read_pointer(mem, head + c.link, &c.next);
-	return c;
+	return chain_list(mem, head, sizeof(uint64_t) /* prev */, max);
 }
 
 struct herd_chain herd_chain_hlist(const struct herd_walk_mem *mem,
